@@ -1,0 +1,17 @@
+"""The errors a caller is expected to catch: each says what was tried, what was found and what to do."""
+
+
+class AvrecError(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+class SettingError(AvrecError):
+    """A setting cannot work (missing folder, unreachable store, unknown encoder); the command line exits with 2."""
+
+
+class MediaError(AvrecError):
+    """One upload cannot be read; trying again with the same bytes cannot help, so it is never retried."""
+
+
+class MissingError(AvrecError):
+    """Something asked for by name is not in the library (an unknown media_id, user or model)."""

@@ -1,0 +1,88 @@
+"""The values that travel between the ledger, the engine and the code that computes rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One computed row, not yet stored.
+
+    Attributes:
+        key: The table's key (`Table.key`): a media_id, user_id, event_id or model_id.
+        version: What the row was computed from, as planned (`Item.version`).
+        fields: Hash of each output that other steps may depend on; empty for a failed row.
+        values: The table's own typed columns.
+        error: Why there is no result; None for a good row.
+        permanent: A failed row that trying again cannot mend.
+    """
+
+    key: str
+    version: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    error: str | None = None
+    permanent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of work: what to compute, and the columns of its parents that the step reads.
+
+    Attributes:
+        key: As in `Row`.
+        version: The version that the computed row will carry.
+        partition: The day (or `steps.WHOLE`) that the row belongs to.
+        parents: Parent step -> its columns (`Step.reads`); a missing optional parent is absent.
+        attempts: How often this very version has been tried before.
+    """
+
+    key: str
+    version: str
+    partition: str
+    parents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    attempts: int = 0
+
+    def done(self, fields: Mapping[str, str], values: Mapping[str, object]) -> Row:
+        """The good row for this item."""
+        return Row(self.key, self.version, fields, values)
+
+    def failed(self, error: str, *, permanent: bool = False) -> Row:
+        """The failed row for this item."""
+        return Row(self.key, self.version, error=error, permanent=permanent)
+
+
+class Task(Protocol):
+    """Computes the rows of one batch. Frozen, picklable, cheap to construct: models load on first call, once per process."""
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item, in any order. An exception fails the batch; the engine then retries item by item."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What bringing one partition of one table up to date did.
+
+    Attributes:
+        table: The table's name.
+        partition: The day, or `steps.WHOLE`.
+        computed: Rows computed well in this run.
+        failed: Rows that failed in this run.
+        removed: Rows whose item left.
+        rows: Good rows the partition holds afterwards.
+        data_version: Hash of the partition's (key, version) pairs.
+        notes: Facts worth showing (metric name -> value), for metadata and for the command line.
+        blobs: Blob paths worth looking at (label -> path of a PNG or JPEG), for metadata pictures.
+    """
+
+    table: str
+    partition: str
+    computed: int
+    failed: int
+    removed: int
+    rows: int
+    data_version: str
+    notes: Mapping[str, float | int | str] = field(default_factory=dict)
+    blobs: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""Every table: its key, its partition and its own typed columns, with units. The ledger adds its bookkeeping columns itself.
+
+Vectors are variable-length lists of float32: while one encoder replaces another, rows of both dimensions are live in one table,
+and the checks, not the file format, hold the dimension.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+VECTOR = pa.list_(pa.float32())
+TEXTS = pa.list_(pa.string())
+SIGNAL = pa.struct(
+    [("name", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("score", pa.float32()), ("reason", pa.string())]
+)
+METRIC = pa.struct([("model", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: Asset = table = directory.
+        key: The column that names a row.
+        columns: The table's own typed columns, without key and bookkeeping.
+    """
+
+    name: str
+    key: str
+    columns: pa.Schema
+
+
+def _embedding() -> list[tuple[str, pa.DataType]]:
+    return [
+        ("vector", VECTOR),  # unit length, mean over the item
+        ("joint", VECTOR),  # unit length, in the space shared by text, picture and sound
+        ("model", pa.string()),  # name@digest of the encoder
+    ]
+
+
+def _tagged() -> list[tuple[str, pa.DataType]]:
+    return [*_embedding(), ("class_names", TEXTS), ("class_probs", VECTOR)]  # the encoder's own classes, best first
+
+
+def _evaluation() -> list[tuple[str, pa.DataType]]:
+    return [
+        ("model_version", pa.string()),
+        ("evaluated_at", pa.timestamp("us", tz="UTC")),
+        ("metrics", pa.list_(METRIC)),
+        ("details", pa.string()),  # JSON: per class, confusion, split sizes, seed
+        ("picture", pa.string()),  # blob path of a PNG
+    ]
+
+
+def _model() -> list[tuple[str, pa.DataType]]:
+    return [
+        ("blob", pa.string()),  # prefix holding model.safetensors and model.json
+        ("trained_at", pa.timestamp("us", tz="UTC")),
+        ("n_examples", pa.int64()),
+        ("details", pa.string()),  # JSON: classes, configuration, training curve
+    ]
+
+
+_DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
+    ("raw_media", "media_id", [
+        ("size_bytes", pa.int64()), ("etag", pa.string()), ("uploaded_at", pa.timestamp("us", tz="UTC")),
+        ("kind", pa.string()),  # video, audio or image
+        ("container", pa.string()), ("duration_s", pa.float64()),
+        ("video_codec", pa.string()), ("width", pa.int32()), ("height", pa.int32()),  # as displayed, after rotation
+        ("fps", pa.float64()), ("rotation_deg", pa.int32()),
+        ("audio_codec", pa.string()), ("sample_rate_hz", pa.int32()), ("channels", pa.int32()), ("channel_layout", pa.string()),
+        ("title", pa.string()), ("description", pa.string()), ("tags", TEXTS), ("labels", TEXTS), ("creator", pa.string()),
+        ("language", pa.string()), ("published_at", pa.string()),
+        ("source", pa.string()),  # items cut from one recording share it, so that no split separates them
+        ("warnings", TEXTS),
+    ]),
+    ("feedback_events", "event_id", [
+        ("user_id", pa.string()), ("media_id", pa.string()), ("kind", pa.string()),
+        ("value", pa.float64()),  # watch: share of the duration in [0, 1]; rating: 1 to 5; else null
+        ("text", pa.string()), ("happened_at", pa.timestamp("us", tz="UTC")),
+        ("weight", pa.float64()),  # what the event says about liking, in [-1, 1]
+    ]),
+    ("frames", "media_id", [
+        ("n_frames", pa.int32()), ("t_s", pa.list_(pa.float64())), ("shot", pa.list_(pa.int32())),
+        ("shot_starts_s", pa.list_(pa.float64())), ("width", pa.int32()), ("height", pa.int32()),
+        ("method", pa.string()),  # keyframes, all or still
+        ("blob", pa.string()),  # prefix holding frames.zip (NNNN.jpg, stored) and sheet.jpg
+    ]),
+    ("audio_spectrograms", "media_id", [
+        ("sample_rate_hz", pa.int32()), ("duration_s", pa.float64()), ("n_windows", pa.int64()),
+        ("peak_dbfs", pa.float64()), ("rms_dbfs", pa.float64()), ("loudness_lufs", pa.float64()),
+        ("noise_floor_dbfs", pa.float64()), ("clipped_share", pa.float64()), ("silent_share", pa.float64()),
+        ("speech_share", pa.float64()), ("singing_share", pa.float64()), ("music_share", pa.float64()),
+        ("blob", pa.string()),  # prefix holding log_mel.npy (float16 (n, 64), dB) and spectrogram.png
+    ]),
+    ("frame_embeddings", "media_id", [*_tagged(), ("n_frames", pa.int32())]),
+    ("audio_embeddings", "media_id", [*_tagged(), ("n_patches", pa.int32())]),
+    ("text_embeddings", "media_id", [*_embedding(), ("text", pa.string())]),
+    ("fused_features", "media_id", [
+        ("vector", VECTOR),  # unit length
+        ("joint", VECTOR),  # unit length
+        ("tokens", VECTOR),  # the modality blocks before fusion, (3, d) row by row: video, audio, text; zeros where missing
+        ("modalities", TEXTS),
+    ]),
+    ("technical_quality", "media_id", [
+        ("score", pa.float32()), ("picture_score", pa.float32()), ("sound_score", pa.float32()), ("signals", pa.list_(SIGNAL)),
+    ]),
+    ("labels", "media_id", [("labels", TEXTS), ("source", pa.string()), ("origin", pa.string())]),
+    ("content_classifier", "model_id", _model()),
+    ("classifier_evaluation", "evaluation_id", _evaluation()),
+    ("content_classes", "media_id", [
+        ("labels", TEXTS), ("class_names", TEXTS), ("class_probs", VECTOR), ("method", pa.string()),  # classifier or zero_shot
+    ]),
+    ("interactions", "user_id", [
+        ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", pa.list_(pa.float64())),  # UNIX seconds of the latest event
+    ]),
+    ("quality_scores", "media_id", [
+        ("score", pa.float32()), ("technical", pa.float32()), ("behaviour", pa.float32()), ("n_events", pa.int64()),
+        ("reason", pa.string()),
+    ]),
+    ("recommender", "model_id", _model()),
+    ("recommender_evaluation", "evaluation_id", _evaluation()),
+    ("item_index", "model_id", [("blob", pa.string()), ("n_items", pa.int64()), ("dim", pa.int32()), ("kind", pa.string())]),
+    ("recommendations", "user_id", [
+        ("media_ids", TEXTS), ("scores", VECTOR), ("reasons", TEXTS), ("model_version", pa.string()),
+    ]),
+    ("recommendation_health", "metric", [("value", pa.float64()), ("passed", pa.bool_()), ("detail", pa.string())]),
+]  # fmt: skip
+
+TABLES: dict[str, Table] = {name: Table(name, key, pa.schema(columns)) for name, key, columns in _DEFINED}

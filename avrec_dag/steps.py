@@ -1,0 +1,103 @@
+"""The graph of items, as data: which step needs which field of which parent, and its code version.
+
+Everything that must agree about the graph reads it here: the ledger's plans, Dagster's `deps` and `code_version`, `avrec status`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Partition = Literal["upload_day", "event_day", "whole"]
+WHOLE = "all"
+"""The partition name under which a table without days keeps its rows."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One table and how its rows come about.
+
+    Attributes:
+        name: Asset = table = function = directory.
+        code: Version of everything that shapes the result: code, weights digest, configuration that matters.
+        needs: Parent table -> the fields of it that matter. Of several fields, an item must have at least one;
+            an empty tuple orders the two steps without entering the version of an item.
+        reads: Parent table -> the columns handed to the task.
+        optional: Parents that an item may lack (a silent clip has no audio).
+        models: Whole-library parents whose current version enters every item's version.
+        partition: What the table is partitioned by.
+    """
+
+    name: str
+    code: str
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    models: tuple[str, ...] = ()
+    partition: Partition = "upload_day"
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Every table this one depends on, in order."""
+        return tuple(dict.fromkeys((*self.needs, *self.models)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The part of the configuration that changes results; each value enters the code version of the steps it shapes.
+
+    Attributes:
+        frame_encoder: `name@digest` of the picture encoder.
+        audio_encoder: `name@digest` of the sound encoder.
+        audio_events: `name@digest` of the speech, singing and music detector.
+        text_encoder: `name@digest` of the text encoder.
+        sampling: Canonical text of the frame sampling settings.
+    """
+
+    frame_encoder: str
+    audio_encoder: str
+    audio_events: str
+    text_encoder: str
+    sampling: str
+
+
+def graph(recipe: Recipe) -> dict[str, Step]:
+    """Every step in topological order, by name."""
+    r = recipe
+    embedded = ("vector", "joint", "class_names", "class_probs")
+    joint = f"{r.text_encoder}"
+    steps = [
+        Step("raw_media", "1"),
+        Step("feedback_events", "1", partition="event_day"),
+        Step("frames", f"1:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
+        Step("audio_spectrograms", f"1:{r.audio_events}", {"raw_media": ("audio",)}, {"raw_media": ("duration_s",)}),
+        Step("frame_embeddings", f"1:{r.frame_encoder}:{joint}", {"frames": ("frames",)}, {"frames": ("blob", "t_s")}),
+        Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
+             {"audio_spectrograms": ("blob",)}),
+        Step("text_embeddings", f"1:{r.text_encoder}", {"raw_media": ("metadata",)},
+             {"raw_media": ("title", "description", "tags")}),
+        Step("fused_features", "1",
+             {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
+             {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint")},
+             optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"})),
+        Step("technical_quality", "1", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
+             {"raw_media": ("kind", "duration_s", "width", "height", "fps"),
+              "audio_spectrograms": ("peak_dbfs", "rms_dbfs", "loudness_lufs", "noise_floor_dbfs", "clipped_share",
+                                     "silent_share", "sample_rate_hz")},
+             optional=frozenset({"audio_spectrograms"})),
+        Step("labels", "1", {"raw_media": ("labels",)}, {"raw_media": ("labels", "source", "creator")}, partition="whole"),
+        Step("content_classifier", "1", {"labels": ("labels",), "fused_features": ("vector",)}, partition="whole"),
+        Step("classifier_evaluation", "1", {"content_classifier": ("model",)}, partition="whole"),
+        Step("content_classes", "1", {"fused_features": ("vector",)}, {"fused_features": ("tokens", "joint", "modalities")},
+             models=("content_classifier",)),
+        Step("interactions", "1", {"feedback_events": ("event",)}, partition="whole"),
+        Step("quality_scores", "1", {"technical_quality": ("score",), "interactions": ()}, {"technical_quality": ("score",)},
+             partition="whole"),
+        Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector",)}, partition="whole"),
+        Step("recommender_evaluation", "1", {"recommender": ("model",), "interactions": ("history",)}, partition="whole"),
+        Step("item_index", "1", {"fused_features": ("vector",)}, partition="whole"),
+        Step("recommendations", "1",
+             {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),
+              "content_classes": ("classes",)}, partition="whole"),
+        Step("recommendation_health", "1", {"recommendations": ("list",)}, partition="whole"),
+    ]  # fmt: skip
+    return {step.name: step for step in steps}
