@@ -1,0 +1,134 @@
+"""What one frame measures: sharpness, exposure, contrast, noise, coding blocks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Luma = NDArray[np.uint8]
+
+_BLACK_LUMA = 26
+"""FFmpeg's blackdetect calls a pixel black at 10 % of the range,"""
+_BLACK_SHARE = 0.98
+"""and a picture black when 98 % of its pixels are."""
+_FROZEN_STEP = 0.25
+"""FFmpeg's freezedetect calls two pictures equal at a mean difference of -60 dB, which is 0.25 of 255."""
+_FLAT_STEP = 0.2
+"""Mean step between neighbours, in levels of 255, under which a picture shows nothing that could be blurred or blocky."""
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What one frame measures.
+
+    Attributes:
+        mean: Luma in [0, 1].
+        contrast: Standard deviation of luma, in [0, 0.5].
+        clipped: Share of pixels at either end of the range.
+        black: Whether the frame is black.
+        blur: As `blur`; None in a flat frame.
+        noise: As `noise`.
+        blockiness: As `blockiness`.
+    """
+
+    mean: float
+    contrast: float
+    clipped: float
+    black: bool
+    blur: float | None
+    noise: float
+    blockiness: float
+
+
+def facts(luma: Luma) -> FrameFacts:
+    """Measure one frame, uint8 (h, w)."""
+    counts = np.bincount(luma.ravel(), minlength=256) / luma.size
+    levels = np.arange(256) / 255
+    mean = float(counts @ levels)
+    return FrameFacts(
+        mean=mean,
+        contrast=float(np.sqrt(max(counts @ (levels - mean) ** 2, 0.0))),
+        clipped=float(counts[:3].sum() + counts[253:].sum()),
+        black=float(counts[:_BLACK_LUMA].sum()) >= _BLACK_SHARE,
+        blur=blur(luma),
+        noise=noise(luma),
+        blockiness=blockiness(luma),
+    )
+
+
+def same(one: Luma, other: Luma) -> bool:
+    """Whether two frames show the same picture, as far as coding noise lets one tell."""
+    import cv2
+
+    return one.shape == other.shape and cv2.norm(one, other, cv2.NORM_L1) / one.size <= _FROZEN_STEP
+
+
+def blur(luma: Luma) -> float | None:
+    """Share of the local contrast that survives a 9-pixel blur, in [0, 1].
+
+    Crete et al. 2007, "The blur effect": a picture that is blurred already hardly changes when blurred again. It is
+    measured against itself, so it does not depend on what it shows. A median over 3 x 3 pixels comes first, or noise
+    would pass for detail. The blurrier of the two directions counts. None where there is no contrast to lose.
+
+    Args:
+        luma: uint8 (h, w).
+    """
+    import cv2
+
+    grey = cv2.medianBlur(luma, 3)
+    found = []
+    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
+        before = _steps(grey, axis)
+        total = float(before.mean()) if before.size else 0.0
+        if total > _FLAT_STEP:
+            lost = cv2.subtract(before, _steps(cv2.blur(grey, kernel), axis))
+            found.append(1 - float(lost.mean()) / total)
+    return max(found, default=None)
+
+
+def noise(luma: Luma) -> float:
+    """Standard deviation of white noise, in levels of 255.
+
+    Immerkaer 1996, "Fast noise variance estimation": a mask that structures do not answer to. The median of its
+    answers in place of the mean (Donoho's robust estimate) keeps fine texture from counting as noise.
+
+    Args:
+        luma: uint8 (h, w).
+    """
+    import cv2
+
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    answers = np.abs(cv2.filter2D(luma, cv2.CV_16S, mask)[1:-1, 1:-1])
+    if not answers.size:
+        return 0.0
+    counts = np.bincount(answers.ravel())
+    level = int(np.searchsorted(np.cumsum(counts), answers.size / 2))
+    # Answers are whole numbers: the place of the median inside its own step keeps the estimate from jumping.
+    inside = (answers.size / 2 - counts[:level].sum()) / counts[level]
+    return (level - 0.5 + inside) / 0.6745 / 6 if level else 0.0
+
+
+def blockiness(luma: Luma) -> float:
+    """How much steeper the picture is across a grid of 8 pixels than elsewhere; 0: not at all, 1: twice as steep.
+
+    After Wang, Sheikh and Bovik 2002, "No-reference perceptual quality assessment of JPEG compressed images"; the
+    grid's phase is searched for, because scaling and cropping move it, and the next steepest phase is what it is held against.
+
+    Args:
+        luma: uint8 (h, w).
+    """
+    found = []
+    for axis in (0, 1):
+        profile = _steps(luma, axis).mean(axis=1 - axis)
+        whole = len(profile) // 8 * 8
+        if whole and profile.mean() > _FLAT_STEP:
+            phases = np.sort(profile[:whole].reshape(-1, 8).mean(axis=0))
+            found.append(float(phases[-1] / max(phases[-2], _FLAT_STEP)) - 1)
+    return float(np.mean(found)) if found else 0.0
+
+
+def _steps(luma: Luma, axis: int) -> Luma:
+    """Absolute differences between neighbours along an axis, uint8."""
+    import cv2
+
+    return cv2.absdiff(luma[1:], luma[:-1]) if axis == 0 else cv2.absdiff(luma[:, 1:], luma[:, :-1])

@@ -1,0 +1,132 @@
+"""Technical quality of every item: what its picture and its sound measure, each with its reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from avrec_dag.items import Item, Row
+from avrec_dag.media.uploads import MediaSource
+from avrec_dag.media.video import Sampling, sample
+from avrec_dag.quality.picture import FrameFacts, facts, same
+from avrec_dag.quality.signals import Signal, combined, signal
+from avrec_dag.understanding.digests import digest
+
+_FRAMES = 12
+_PICTURE_SHARE = 0.7
+"""Weight of the picture where an item has both; viewers forgive a picture less than its sound."""
+
+
+@dataclass(frozen=True)
+class MeasureQuality:
+    """Task of table technical_quality: at most 12 frames at full resolution, and the sound facts already measured.
+
+    Every signal has a physical value, its unit, a score in [0, 1] on a fixed scale (`signals.PICTURE`, `signals.SOUND`)
+    and a reason in words. `picture_score` and `sound_score` are weighted geometric means of theirs, null where the item
+    has no picture or no sound; `score` is their weighted geometric mean, 7 parts picture to 3 parts sound. Field `score`
+    is the hash of the score to 1/1000.
+
+    Attributes:
+        media_uri: Where the uploads are.
+    """
+
+    media_uri: str
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item. Raises what reading the upload raises."""
+        return [self._measure(item) for item in items]
+
+    def _measure(self, item: Item) -> Row:
+        media = item.parents["raw_media"]
+        picture = self._picture(item.key, media) if media.get("kind") in ("video", "image") else []
+        sound = sound_signals(item.parents.get("audio_spectrograms", {}))
+        picture_score, sound_score = combined(picture), combined(sound)
+        score = overall(picture_score, sound_score)
+        if score is None:
+            return item.failed(
+                "measuring quality: found neither a frame nor sound facts; see the item's rows in frames and audio_spectrograms"
+            )
+        values = {
+            "score": score,
+            "picture_score": picture_score,
+            "sound_score": sound_score,
+            "signals": [
+                {"name": s.name, "value": s.value, "unit": s.unit, "score": s.score, "reason": s.reason} for s in [*picture, *sound]
+            ],
+        }
+        return item.done({"score": digest([f"{score:.3f}"])}, values)
+
+    def _picture(self, key: str, media: Mapping[str, object]) -> list[Signal]:
+        import cv2
+
+        measured, repeated, last = [], [], None
+        with MediaSource(self.media_uri).open(key) as file:
+            for _, rgb in sample(file, _SAMPLING, _number(media.get("duration_s"))):
+                luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+                measured.append(facts(luma))
+                if last is not None:
+                    repeated.append(same(last, luma))
+                last = luma
+        lines = min(_number(media.get("width")), _number(media.get("height")))
+        return picture_signals(measured, repeated, lines, _number(media.get("fps"))) if measured else []
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else 0.0
+
+
+def overall(picture_score: float | None, sound_score: float | None) -> float | None:
+    """Weighted geometric mean of picture and sound; the one there is where the other is not; None without both."""
+    if picture_score is None or sound_score is None:
+        return sound_score if picture_score is None else picture_score
+    return float(max(picture_score, 1e-3) ** _PICTURE_SHARE * max(sound_score, 1e-3) ** (1 - _PICTURE_SHARE))
+
+
+def picture_signals(frames: Sequence[FrameFacts], repeated: Sequence[bool], lines: float, fps: float) -> list[Signal]:
+    """Signals of an item's frames.
+
+    A black frame says nothing about sharpness, noise or exposure: it counts as black only, unless all are.
+
+    Args:
+        frames: What each frame measures, in order; at least one.
+        repeated: For each two neighbours, whether they show the same picture; empty for a still.
+        lines: The shorter side as displayed, in pixels.
+        fps: Frames a second; 0 for a still or when unknown.
+    """
+    lit = [frame for frame in frames if not frame.black] or list(frames)
+    blurs = [frame.blur for frame in lit if frame.blur is not None]
+    found = {
+        "resolution": lines,
+        "exposure": float(np.mean([frame.mean for frame in lit])),
+        "clipped_pixels": float(np.mean([frame.clipped for frame in lit])),
+        "contrast": float(np.mean([frame.contrast for frame in lit])),
+        "noise": float(np.median([frame.noise for frame in lit])),
+        "blockiness": float(np.mean([frame.blockiness for frame in lit])),
+        "black": float(np.mean([frame.black for frame in frames])),
+    }
+    if blurs:
+        found["sharpness"] = float(np.median(blurs))
+    if repeated:
+        found["frozen"] = float(np.mean(repeated))
+    if fps:
+        found["frame_rate"] = fps
+    return [signal(name, value) for name, value in found.items()]
+
+
+def sound_signals(sound: Mapping[str, object]) -> list[Signal]:
+    """Signals of the facts in table audio_spectrograms; none where the item has no sound.
+
+    A wholly silent track has no loudness and no noise: it scores 0 for loudness and silence, because a track that
+    plays nothing is a defect that a missing one is not.
+    """
+    facts_of = {name: float(value) for name, value in sound.items() if isinstance(value, int | float) and np.isfinite(value)}
+    if "silent_share" not in facts_of:
+        return []
+    found = {"loudness": facts_of.get("loudness_lufs", -70.0), "silence": facts_of["silent_share"]}
+    if facts_of["silent_share"] < 1:
+        found["clipping"] = facts_of.get("clipped_share", 0.0)
+        if "rms_dbfs" in facts_of and "noise_floor_dbfs" in facts_of:
+            found["snr"] = max(facts_of["rms_dbfs"] - facts_of["noise_floor_dbfs"], 0.0)
+    if "sample_rate_hz" in facts_of:
+        found["sample_rate"] = facts_of["sample_rate_hz"]
+    return [signal(name, value) for name, value in found.items()]

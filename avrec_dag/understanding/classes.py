@@ -1,0 +1,90 @@
+"""The classes of every item: from the classifier where people's labels trained one, zero-shot otherwise."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avrec_dag.items import Item, Row
+from avrec_dag.storage import Blobs
+from avrec_dag.understanding import zero_shot
+from avrec_dag.understanding.classifier import Classifier, load, ranked
+from avrec_dag.understanding.digests import digest
+from avrec_dag.understanding.fusion import BLOCK, MODALITIES
+from avrec_dag.understanding.topics import TOPICS, Prompts
+
+_TOP = 10
+
+
+@dataclass(frozen=True)
+class AssignClasses:
+    """Task of table content_classes. Field `classes` is the hash of names and probabilities (to 1/1000).
+
+    `labels` holds the one class decided on; several classes per item wait for a multi-label classifier.
+
+    Attributes:
+        store_uri: Where the classifier is stored.
+        classifier_blob: Its blob prefix; None: zero-shot against the prompts.
+        prompts: Classes and the phrases that stand for them; only zero-shot reads them.
+    """
+
+    store_uri: str
+    classifier_blob: str | None = None
+    prompts: Prompts = TOPICS
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item; an item whose features cannot be read fails with the reason."""
+        needed = "joint" if self.classifier_blob is None else "tokens"
+        vectors, rows, good = [], [], []
+        for item in items:
+            try:
+                vectors.append(_column(item, needed))
+                good.append(item)
+            except ValueError as error:
+                rows.append(item.failed(str(error), permanent=True))
+        if good:
+            rows += self._rows(good, np.stack(vectors))
+        return rows
+
+    def _rows(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
+        if self.classifier_blob is None:
+            method, names = "zero_shot", tuple(name for name, _ in self.prompts)
+            probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts))
+        else:
+            classifier = _classifier(self.store_uri, self.classifier_blob)
+            method, names = "classifier", classifier.names
+            probs = classifier.predict(vectors.reshape(len(items), len(MODALITIES), BLOCK))
+        return [_row(item, names, chances, method) for item, chances in zip(items, probs, strict=True)]
+
+
+def _row(item: Item, names: Sequence[str], chances: NDArray[np.float32], method: str) -> Row:
+    best, probs = ranked(names, chances, _TOP)
+    parts = [method, *(f"{name}={prob:.3f}" for name, prob in zip(best, probs, strict=True))]
+    values = {"labels": best[:1], "class_names": best, "class_probs": probs, "method": method}
+    return item.done({"classes": digest(parts)}, values)
+
+
+def _column(item: Item, name: str) -> NDArray[np.float32]:
+    values = item.parents.get("fused_features", {}).get(name)
+    if values is None:
+        raise ValueError(f"classifying: fused_features.{name} is missing; no modality of this item has a place in the joint space")
+    vector = np.asarray(values, np.float32)
+    if name == "tokens" and vector.size != len(MODALITIES) * BLOCK:
+        raise ValueError(f"classifying: fused_features.tokens has {vector.size} numbers, expected {len(MODALITIES) * BLOCK}; recompute it")
+    if not np.isfinite(vector).all() or not vector.any():
+        raise ValueError(f"classifying: fused_features.{name} is not finite or is all zeros; recompute it")
+    return vector
+
+
+@functools.lru_cache(maxsize=2)
+def _classifier(store_uri: str, prefix: str) -> Classifier:
+    return load(Blobs(store_uri), prefix)
+
+
+@functools.lru_cache(maxsize=4)
+def _prompt_vectors(prompts: Prompts) -> NDArray[np.float32]:
+    from avrec_dag.encoders.joint import JointSpace
+
+    return zero_shot.prompt_vectors(prompts, JointSpace().text)

@@ -1,0 +1,122 @@
+"""The trained content classifier: what it predicts, and how it is stored without code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.storage import Blobs
+from avrec_dag.understanding.settings import Settings, Weights
+
+if TYPE_CHECKING:
+    from avrec_dag.understanding.network import TokenClassifier
+
+_LARGEST_BYTES = 64 << 20
+
+
+class Card(BaseModel):
+    """model.json: everything about a stored classifier but its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(1, ge=1, le=1)
+    names: tuple[str, ...] = Field(min_length=2, max_length=10_000)
+    temperature: float = Field(gt=0)
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A content classifier.
+
+    Attributes:
+        names: The classes.
+        temperature: What the logits are divided by so that the probabilities are honest.
+        settings: How it was built and trained.
+        weights: float32 arrays by parameter name.
+    """
+
+    names: tuple[str, ...]
+    temperature: float
+    settings: Settings
+    weights: Weights
+
+    @cached_property
+    def _network(self) -> "TokenClassifier":
+        from avrec_dag.understanding.network import loaded
+
+        return loaded(len(self.names), self.settings, self.weights)
+
+    def logits(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits float32 (n, n_classes) of tokens float32 (n, 3, 256).
+
+        Raises:
+            ValueError: A token is not finite, or an item has no modality.
+        """
+        import torch
+
+        if not np.isfinite(tokens).all():
+            raise ValueError("classifying: the tokens hold NaN or infinity; recompute fused_features")
+        if not tokens.any(axis=(1, 2)).all():
+            raise ValueError("classifying: an item has no modality at all; recompute fused_features")
+        with torch.inference_mode():
+            return self._network(torch.from_numpy(np.ascontiguousarray(tokens))).numpy()
+
+    def predict(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities float32 (n, n_classes) of tokens float32 (n, 3, 256); rows sum to 1. Errors as in `logits`."""
+        return softmax(self.logits(tokens) / self.temperature)
+
+    def files(self) -> dict[str, bytes]:
+        """What to store: model.safetensors and model.json."""
+        from safetensors.numpy import save
+
+        card = Card(format=1, names=self.names, temperature=self.temperature, settings=self.settings)
+        return {"model.safetensors": save(self.weights), "model.json": card.model_dump_json(indent=1).encode()}
+
+
+def load(blobs: Blobs, prefix: str) -> Classifier:
+    """The classifier stored under a prefix; names, shapes and sizes are checked, nothing is executed.
+
+    Raises:
+        MissingError: There is none.
+        SettingError: What is there is not a classifier of this format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as tensors
+
+    try:
+        raw, card_raw = (_read(blobs, f"{prefix}/{name}") for name in ("model.safetensors", "model.json"))
+        card = Card.model_validate_json(card_raw)
+        classifier = Classifier(card.names, card.temperature, card.settings, tensors(raw))
+        _ = classifier._network
+    except FileNotFoundError as error:
+        raise MissingError(f"loading the classifier {prefix}: nothing is stored there; materialize content_classifier") from error
+    except (ValidationError, SafetensorError, RuntimeError, ValueError) as error:
+        message = f"loading the classifier {prefix}: it is damaged or of another format ({error}); materialize content_classifier"
+        raise SettingError(message) from error
+    return classifier
+
+
+def _read(blobs: Blobs, path: str) -> bytes:
+    with blobs.open(path) as file:
+        raw = file.read(_LARGEST_BYTES + 1)
+    if len(raw) > _LARGEST_BYTES:
+        raise ValueError(f"{path} is larger than {_LARGEST_BYTES} bytes")
+    return raw
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of logits as probabilities."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def ranked(names: Sequence[str], probs: NDArray[np.float32], top: int) -> tuple[list[str], NDArray[np.float32]]:
+    """The `top` classes of one item, best first, with their probabilities; ties in the order of `names`."""
+    order = np.argsort(-probs, kind="stable")[:top]
+    return [names[i] for i in order], probs[order].astype(np.float32)

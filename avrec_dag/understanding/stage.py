@@ -1,0 +1,180 @@
+"""Bringing the classifier and its evaluation up to date: when to retrain, what to store, what to say when it cannot be."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+
+from avrec_dag.items import Outcome, Row
+from avrec_dag.ledger import Ledger
+from avrec_dag.steps import WHOLE, Step
+from avrec_dag.storage import Blobs
+from avrec_dag.understanding.classes import AssignClasses
+from avrec_dag.understanding.digests import digest
+from avrec_dag.understanding.evaluation import evaluate, picture
+from avrec_dag.understanding.examples import LEAST_SOURCES, Labelled, gather
+from avrec_dag.understanding.settings import Settings
+from avrec_dag.understanding.topics import TOPICS, Prompts
+from avrec_dag.understanding.training import Examples, HeldOut, train
+
+Notes = Mapping[str, float | int | str]
+
+MODEL = "content_classifier"
+"""Table, and the key of its one row."""
+CHANGED_SHARE = 0.05
+"""Share of the training vectors that may change before the classifier is trained anew."""
+
+
+def update_classifier(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+    """Train the content classifier when there is reason to.
+
+    Reasons: a label or a source changed, came or went; the step's code or the seed changed; or more than 5 % of the
+    training vectors changed, came or went. The row's version enters the version of every row of content_classes, so
+    an edited title must not retrain: it would reclassify the library for the sake of one item.
+
+    With fewer than two classes that at least two sources show, the row says so and names no blob; content_classes is
+    then zero-shot against the classes people used, or general topics where nobody used any.
+    """
+    found = gather(ledger)
+    last = ledger.row(MODEL, MODEL)
+    reason = _reason(found, last, blobs, f"{step.code}:{seed}")
+    if last is not None and not reason:
+        return _outcome(ledger, MODEL, 0, {"retrained": "no", "examples": int(last["n_examples"] or 0)})
+    row = _trained(found, blobs, step, seed) if found.examples else _untrained(found, step, seed)
+    ledger.append(MODEL, WHOLE, [row], run_id)
+    ledger.compact(MODEL, WHOLE)
+    notes = {"retrained": reason, "examples": int(str(row.values["n_examples"])), "classes": len(found.names)}
+    return _outcome(ledger, MODEL, 1, notes)
+
+
+def _reason(found: Labelled, row: Mapping[str, object] | None, blobs: Blobs, code: str) -> str:
+    """Why to train anew; empty when there is none."""
+    last = _details(row)
+    if last.get("code") != code:
+        return "code changed" if last else "first time"
+    if last.get("labels") != found.labels:
+        return "labels changed"
+    if row is None or bool(row["blob"]) != (found.examples is not None):
+        return "enough examples" if found.examples else "too few examples"
+    if found.examples is None:
+        return ""
+    changed = _changed_share(json.loads(blobs.get(f"{row['blob']}/vectors.json")), found.vectors)
+    return f"{changed:.0%} of the training vectors changed" if changed > CHANGED_SHARE else ""
+
+
+def _changed_share(before: Mapping[str, str], now: Mapping[str, str]) -> float:
+    changed = sum(before.get(media_id) != now.get(media_id) for media_id in before.keys() | now.keys())
+    return changed / max(len(before), 1)
+
+
+def _trained(found: Labelled, blobs: Blobs, step: Step, seed: int) -> Row:
+    examples = found.examples
+    if examples is None:
+        raise ValueError("training: there are no examples")
+    classifier, held_out = train(examples, Settings(), seed)
+    version = digest([step.code, str(seed), found.labels, *(text for pair in sorted(found.vectors.items()) for text in pair)])
+    files = {
+        **classifier.files(),
+        "held_out.json": _held_out_file(examples, held_out),
+        "vectors.json": json.dumps(dict(found.vectors)).encode(),
+    }
+    for name, data in files.items():
+        blobs.put(MODEL, MODEL, version, name, data)
+    details = {
+        **_common(found, step, seed),
+        "classes": list(examples.names),
+        "temperature": held_out.temperature,
+        "epochs_per_fold": list(held_out.epochs),
+        "settings": Settings().model_dump(),
+    }
+    return _row(version, blobs.prefix(MODEL, MODEL, version), len(examples.media_ids), details)
+
+
+def _untrained(found: Labelled, step: Step, seed: int) -> Row:
+    """The row that says why there is no classifier; its version changes only with the classes zero-shot will choose from."""
+    why = f"a classifier needs 2 classes, each shown by {LEAST_SOURCES} sources; found {len(found.names)} classes in use"
+    details = {**_common(found, step, seed), "why": why, "classes": list(found.names)}
+    return _row(digest([step.code, "zero-shot", *found.names]), None, 0, details)
+
+
+def _common(found: Labelled, step: Step, seed: int) -> dict[str, object]:
+    return {"code": f"{step.code}:{seed}", "labels": found.labels, "left_out": dict(found.left_out), "seed": seed}
+
+
+def _row(version: str, blob: str | None, n_examples: int, details: Mapping[str, object]) -> Row:
+    values = {"blob": blob, "trained_at": datetime.now(UTC), "n_examples": n_examples, "details": json.dumps(details, ensure_ascii=False)}
+    return Row(MODEL, version, {"model": version}, values)
+
+
+def _held_out_file(examples: Examples, held_out: HeldOut) -> bytes:
+    columns = {
+        "names": examples.names,
+        "media_ids": examples.media_ids,
+        "classes": examples.classes.tolist(),
+        "fold": held_out.fold.tolist(),
+        "probs": np.round(held_out.probs.astype(float), 5).tolist(),
+    }
+    return json.dumps(columns, ensure_ascii=False).encode()
+
+
+def update_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
+    """Evaluate the current classifier once: one row per model version, older rows stay as history.
+
+    The figures are of five-fold cross-validation grouped by source, stored when the model was trained, so that nothing
+    is trained here: every example is judged by a model that saw neither it nor anything cut from the same recording.
+    """
+    model = ledger.row(MODEL, MODEL)
+    if model is None or not model["blob"]:
+        return _outcome(ledger, step.name, 0, {"evaluated": "no classifier"})
+    version = digest([step.code, model["version"]])
+    known = ledger.row(step.name, model["version"])
+    if known is not None and known["version"] == version:
+        return _evaluated(ledger, step.name, 0, known["metrics"], known["picture"])
+    held_out = json.loads(blobs.get(f"{model['blob']}/held_out.json"))
+    result = evaluate(np.array(held_out["classes"], np.int64), np.array(held_out["probs"], np.float32), held_out["names"])
+    path = blobs.put(step.name, model["version"], version, "confusion.png", picture(result))
+    metrics = [{"model": "content_classifier", "metric": name, "value": value} for name, value in result.metrics.items()]
+    details = {
+        "per_class": result.per_class,
+        "confusion": result.confusion.tolist(),
+        "classes": list(result.names),
+        "method": "cross-validation grouped by source",
+        "examples_per_fold": np.bincount(held_out["fold"]).tolist(),
+        "seed": _details(model).get("seed"),
+    }
+    values = {
+        "model_version": model["version"],
+        "evaluated_at": datetime.now(UTC),
+        "metrics": metrics,
+        "details": json.dumps(details, ensure_ascii=False),
+        "picture": path,
+    }
+    ledger.append(step.name, WHOLE, [Row(model["version"], version, {"evaluation": version}, values)], run_id)
+    ledger.compact(step.name, WHOLE)
+    return _evaluated(ledger, step.name, 1, metrics, path)
+
+
+def classes_task(ledger: Ledger, store_uri: str) -> AssignClasses:
+    """The task that fills content_classes now: with the classifier where one is trained, else zero-shot."""
+    row = ledger.row(MODEL, MODEL)
+    if row is not None and row["blob"]:
+        return AssignClasses(store_uri, row["blob"])
+    used = _details(row).get("classes")
+    names = [str(name) for name in used] if isinstance(used, list) else []
+    prompts: Prompts = tuple((name, (name,)) for name in names) if len(names) >= 2 else TOPICS
+    return AssignClasses(store_uri, None, prompts)
+
+
+def _details(row: Mapping[str, object] | None) -> Mapping[str, object]:
+    return json.loads(str(row["details"])) if row is not None else {}
+
+
+def _evaluated(ledger: Ledger, table: str, computed: int, metrics: list[dict[str, object]], path: str) -> Outcome:
+    notes = {str(one["metric"]): float(str(one["value"])) for one in metrics}
+    return _outcome(ledger, table, computed, notes, {"confusion matrix": path})
+
+
+def _outcome(ledger: Ledger, table: str, computed: int, notes: Notes, blobs: Mapping[str, str] | None = None) -> Outcome:
+    rows = ledger.counts(table).ok
+    return Outcome(table, WHOLE, computed, 0, 0, rows, ledger.data_version(table, WHOLE), notes, blobs or {})
