@@ -1,0 +1,67 @@
+"""The items that can be recommended, and what answers say about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from avrec_dag import index
+from avrec_dag.errors import MissingError
+from avrec_dag.index import ItemIndex
+from avrec_dag.ledger import Ledger
+from avrec_dag.recommend import words
+from avrec_dag.storage import Blobs
+
+UNKNOWN_QUALITY = 0.5
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every item of the index.
+
+    Attributes:
+        index: Ids and vectors; its order is the order of everything.
+        quality: (n,) float32 in [0, 1]; `UNKNOWN_QUALITY` where it has not been scored.
+        titles: Item -> title, where it has one.
+        labels: Item -> its classes, where it has any.
+        words: Item -> title, tags and description in one text, where it has any.
+    """
+
+    index: ItemIndex
+    quality: np.ndarray
+    titles: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def terms(self) -> tuple[frozenset[str], ...]:
+        """The words of each item, for exact search."""
+        return tuple(words.terms(self.words.get(media_id, "")) for media_id in self.index.items)
+
+
+def load_index(ledger: Ledger, blobs: Blobs) -> ItemIndex:
+    """The index that the ledger names; MissingError when none has been built."""
+    row = ledger.row(index.TABLE, index.KEY)
+    if row is None or not row["blob"]:
+        raise MissingError("there is no item index yet: materialise `item_index` (avrec materialize)")
+    return ItemIndex.read({name: blobs.get(f"{row['blob']}/{name}") for name in ("index.safetensors", "index.json")})
+
+
+def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
+    """Items of the index that are still in the library, with quality, classes and words."""
+    items = load_index(ledger, blobs)
+    media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags"]).to_pylist()}
+    # An item that left after the index was built must not be recommended from it.
+    items = items.only(media)
+    scores = ledger.rows("quality_scores", columns=["score"])
+    quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
+    classes = ledger.rows("content_classes", columns=["labels"])
+    labels = zip(classes["media_id"].to_pylist(), classes["labels"].to_pylist(), strict=True)
+    return Catalogue(
+        items,
+        np.array([quality.get(media_id, UNKNOWN_QUALITY) for media_id in items.items], dtype=np.float32),
+        {media_id: row["title"] for media_id, row in media.items() if row["title"]},
+        {media_id: tuple(names) for media_id, names in labels if names},
+        {media_id: " ".join([row["title"] or "", *(row["tags"] or ()), row["description"] or ""]) for media_id, row in media.items()},
+    )

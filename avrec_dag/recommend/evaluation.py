@@ -1,0 +1,198 @@
+"""How well the recommender would have done: everyone's last liked item held out, ranked among all they had not met.
+
+The split is in time: of each person with at least two liked items, the newest one is the target, and the model learns from nothing that
+this person did from then on. What is compared: popularity, content alone, the linear model alone, the blend, and lists as served (the
+blend with quality and diversity).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from avrec_dag.recommend import content, metrics
+from avrec_dag.recommend.blend import Views, blend
+from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories
+from avrec_dag.recommend.model import Model
+from avrec_dag.recommend.rerank import rerank
+from avrec_dag.recommend.settings import DIVERSITY, QUALITY
+
+K = 10
+MAX_PEOPLE = 5000
+"""Of more, a seeded sample is ranked: the interval is narrow by then."""
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Split:
+    """What may be learned from, and what is to be found.
+
+    Attributes:
+        train: Everyone's history without what came at or after their target.
+        people: (m,) rows of the people who have a target.
+        targets: (m,) the column of each target.
+    """
+
+    train: Histories
+    people: np.ndarray
+    targets: np.ndarray
+
+
+def leave_last_out(histories: Histories, *, half_life_days: float = HALF_LIFE_DAYS) -> Split:
+    """Split every history at the newest liked item; weights are those that folding the rest alone would have given."""
+    weights, last_s = histories.weights, histories.last_s
+    kept = np.ones(weights.nnz, dtype=bool)
+    factor = np.ones(weights.nnz)
+    people, targets = [], []
+    for person, (start, end) in enumerate(zip(weights.indptr, weights.indptr[1:], strict=False)):
+        liked = np.flatnonzero(weights.data[start:end] > 0)
+        if len(liked) < 2:
+            continue
+        at = last_s.data[start:end]
+        target = start + liked[np.lexsort((weights.indices[start:end][liked], at[liked]))[-1]]
+        earlier = at < last_s.data[target]
+        if not (earlier & (weights.data[start:end] > 0)).any():
+            continue
+        people.append(person)
+        targets.append(int(weights.indices[target]))
+        kept[start:end] = earlier
+        factor[start:end] = 2.0 ** ((at.max() - at[earlier].max()) / (86400.0 * half_life_days))
+    return Split(_thinned(histories, kept, factor), np.array(people, dtype=np.int64), np.array(targets, dtype=np.int64))
+
+
+def _thinned(histories: Histories, kept: np.ndarray, factor: np.ndarray) -> Histories:
+    weights, last_s = histories.weights, histories.last_s
+    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))[kept]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=weights.shape[0]))])
+    faded = np.clip(weights.data * factor, -1, 1).astype(np.float32)[kept]
+
+    def matrix(data: np.ndarray) -> sp.csr_matrix:
+        return sp.csr_matrix((data, weights.indices[kept], indptr), shape=weights.shape)
+
+    return replace(histories, weights=matrix(faded), last_s=matrix(last_s.data[kept]))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result.
+
+    Attributes:
+        values: model -> metric -> value; `ndcg@10_low` and `ndcg@10_high` bound the mean at 95 %.
+        n_people: How many people were ranked.
+        n_items: Among how many items.
+    """
+
+    values: dict[str, dict[str, float]]
+    n_people: int
+    n_items: int
+
+
+def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, seed: int = 0) -> Evaluation:
+    """Split, fit and compare.
+
+    Args:
+        histories: Over the catalogue's items.
+        vectors: (items, d) float32 unit vectors (not centred), for distances within lists; centred ones are made from them.
+        quality: (items,) float32 in [0, 1].
+        seed: Of the sample of people and of the bootstrap.
+    """
+    split = leave_last_out(histories)
+    if len(split.people) > MAX_PEOPLE:
+        sample = np.sort(np.random.default_rng(seed).choice(len(split.people), MAX_PEOPLE, replace=False))
+        split = replace(split, people=split.people[sample], targets=split.targets[sample])
+    model = Model.fit(split.train)
+    views = Views(model.linear, content.centred(vectors), model.popularity, model.support, quality)
+    values = {}
+    for name, rank in _contestants(views).items():
+        ranks, lists = _ranked(split, rank)
+        values[name] = _measure(ranks, lists, views, vectors, len(histories.users), seed)
+    return Evaluation(values, len(split.people), len(histories.items))
+
+
+_Rank = Callable[[sp.csr_matrix, np.ndarray], tuple[np.ndarray, list[list[int]]]]
+
+
+def _contestants(views: Views) -> dict[str, _Rank]:
+    """Name -> from histories and targets to ranks and lists of `K`."""
+
+    def scored(score: Callable[[sp.csr_matrix], np.ndarray]) -> _Rank:
+        def rank(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+            scores = np.where(blend(views, weights).final == -np.inf, -np.inf, score(weights))
+            return metrics.fractional_ranks(scores, targets), [rerank(row, views.vectors, K) for row in scores]
+
+        return rank
+
+    def served(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+        final = blend(views, weights, quality=QUALITY).final
+        lists = [rerank(row, views.vectors, K, diversity=DIVERSITY) for row in final]
+        ranks = [chosen.index(target) + 1.0 if target in chosen else np.inf for chosen, target in zip(lists, targets, strict=True)]
+        return np.array(ranks), lists
+
+    def linear(weights: sp.csr_matrix) -> np.ndarray:
+        return np.asarray((weights.maximum(0) @ views.linear).toarray())
+
+    return {
+        "popularity": scored(lambda weights: np.broadcast_to(views.popularity, weights.shape)),
+        "content": scored(lambda weights: content.score(weights, views.vectors)),
+        "linear": scored(linear),
+        "blend": scored(lambda weights: blend(views, weights).final),
+        "served": served,
+    }
+
+
+def _ranked(split: Split, rank: _Rank) -> tuple[np.ndarray, list[list[int]]]:
+    ranks: list[np.ndarray] = []
+    lists: list[list[int]] = []
+    for start in _batches(len(split.people)):
+        rows = split.people[start : start + _BATCH]
+        some_ranks, some_lists = rank(sp.csr_matrix(split.train.weights[rows]), split.targets[start : start + _BATCH])
+        ranks.append(some_ranks)
+        lists += some_lists
+    return np.concatenate([np.empty(0), *ranks]), lists
+
+
+def _batches(n: int) -> Iterator[int]:
+    yield from range(0, n, _BATCH)
+
+
+def _measure(ranks: np.ndarray, lists: list[list[int]], views: Views, vectors: np.ndarray, n_users: int, seed: int) -> dict[str, float]:
+    accuracy = metrics.of_ranks(ranks, K)
+    low, high = metrics.bootstrap_interval(accuracy[f"ndcg@{K}"], seed=seed)
+    full = [chosen for chosen in lists if chosen]
+    return {
+        **{name: float(per_person.mean()) if len(per_person) else 0.0 for name, per_person in accuracy.items()},
+        f"ndcg@{K}_low": low,
+        f"ndcg@{K}_high": high,
+        f"coverage@{K}": metrics.coverage(lists, len(views.support)),
+        f"novelty_bits@{K}": metrics.novelty(lists, views.support, n_users),
+        f"intra_list_distance@{K}": float(np.mean([metrics.intra_list_distance(vectors[chosen]) for chosen in full])) if full else 0.0,
+        f"quality@{K}": float(np.mean([views.quality[chosen].mean() for chosen in full])) if full else 0.0,
+    }
+
+
+def picture(evaluation: Evaluation) -> bytes:
+    """NDCG@10 by model with its interval, as a PNG."""
+    from io import BytesIO
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(evaluation.values)
+    metric = f"ndcg@{K}"
+    heights = np.array([evaluation.values[name][metric] for name in names])
+    bounds = np.array([[evaluation.values[name][f"{metric}_low"], evaluation.values[name][f"{metric}_high"]] for name in names]).T
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.bar(names, heights, color=["#9aa5b1", "#6c8ebf", "#6c8ebf", "#2f6f4f", "#2f6f4f"])
+    axes.errorbar(names, heights, yerr=np.abs(bounds - heights), fmt="none", ecolor="black", capsize=4, linewidth=1)
+    for place, height in enumerate(heights):
+        axes.annotate(f"{height:.3f}", (place, height), xytext=(6, 3), textcoords="offset points", fontsize=9)
+    axes.set_ylabel(metric.upper())
+    title = f"Last liked item of {evaluation.n_people} people, ranked among {evaluation.n_items} items (95 % intervals)"
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

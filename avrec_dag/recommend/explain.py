@@ -1,0 +1,99 @@
+"""Why an item is on a list: read off the same sums that made its score, so a reason cannot say what the score does not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from avrec_dag.recommend import content
+from avrec_dag.recommend.blend import Scores, Views
+
+NAMED = 2
+"""So many items of the person's history are named at most."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What reasons may mention.
+
+    Attributes:
+        items: Ids in the order of the scores.
+        titles: Item -> its title; an item without one is called by its id.
+        labels: Item -> its classes.
+    """
+
+    items: tuple[str, ...]
+    titles: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def name(self, media_id: str) -> str:
+        """The title in quotes, else the id."""
+        return f"“{self.titles[media_id]}”" if self.titles.get(media_id) else media_id
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one item is recommended to one person.
+
+    Attributes:
+        text: One line for people.
+        part: The part of the score that adds most: linear, content, popularity, quality, or none where nothing speaks for it.
+        causes: The items of the person's history behind that part, strongest first.
+    """
+
+    text: str
+    part: str
+    causes: tuple[str, ...] = ()
+
+
+def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, item: int) -> dict[str, np.ndarray]:
+    """What each item of one history adds to the linear and to the content part of one item's score.
+
+    Args:
+        views: As given to `blend`.
+        weights: (people, items), as given to `blend`.
+        scores: Its result.
+        person: Row.
+        item: Column.
+
+    Returns:
+        linear and content: (met,) float32 in the order of the row's stored cells, up to the common factor of the two parts, and up to
+        the constant that standardising subtracts.
+    """
+    row = slice(weights.indptr[person], weights.indptr[person + 1])
+    met, known = weights.indices[row], views.known[item]
+    towards = sp.csr_matrix(views.linear[:, [item]]).toarray().ravel()[met]
+    share = content.shares(sp.csr_matrix(weights[[person]])).data
+    alike = views.vectors[met] @ views.vectors[item]
+    return {
+        "linear": known * scores.linear_scale[person] * np.maximum(weights.data[row], 0) * towards,
+        "content": (1 - known) * scores.content_scale[person] * share * alike,
+    }
+
+
+def explain(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, item: int, facts: Facts) -> Reason:
+    """The part of the score that adds most, and what is behind it; arguments as in `contributions`."""
+    parts = {name: float(getattr(scores, name)[person, item]) for name in ("linear", "content", "popularity", "quality")}
+    part = max(parts, key=lambda name: parts[name])
+    if parts[part] <= 0:
+        return Reason("for a change: nothing in particular speaks for it yet", "none")
+    if part == "popularity":
+        return Reason(f"popular: {views.support[item]} people liked it", part)
+    if part == "quality":
+        return Reason(f"well made: quality {views.quality[item]:.2f}", part)
+    added = contributions(views, weights, scores, person, item)[part]
+    met = weights.indices[weights.indptr[person] : weights.indptr[person + 1]]
+    liked = weights.data[weights.indptr[person] : weights.indptr[person + 1]] > 0
+    order = [place for place in np.argsort(-added, kind="stable")[:NAMED] if added[place] > 0 and liked[place]]
+    causes = tuple(facts.items[met[place]] for place in order)
+    if not causes:
+        return Reason("unlike what you did not care for", part)
+    names = " and ".join(facts.name(cause) for cause in causes)
+    text = f"people who liked {names} liked this too" if part == "linear" else f"its content is like {names}, which you liked"
+    return Reason(text + _shared_class(facts, facts.items[item], causes[0]), part, causes)
+
+
+def _shared_class(facts: Facts, media_id: str, cause: str) -> str:
+    shared = [label for label in facts.labels.get(media_id, ()) if label in facts.labels.get(cause, ())]
+    return f" (both {shared[0]})" if shared else ""

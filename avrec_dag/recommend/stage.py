@@ -1,0 +1,192 @@
+"""Bringing the tables of behaviour and recommendation up to date: each function plans, computes what changed, and writes."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from avrec_dag import index
+from avrec_dag.errors import SettingError
+from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.index import ItemIndex
+from avrec_dag.items import Outcome, Row
+from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.recommend import catalogue, evaluation, health, interactions, model
+from avrec_dag.recommend.interactions import Histories
+from avrec_dag.recommend.live import Recommendation, Recommender
+from avrec_dag.recommend.model import Model
+from avrec_dag.recommend.settings import K
+from avrec_dag.recommend.storing import digest, fields_of, noted, put_files, write
+from avrec_dag.steps import WHOLE, Step
+from avrec_dag.storage import Blobs
+
+_CHUNK = 2000
+
+
+def update_feedback(ledger: Ledger, log: FeedbackLog, step: Step, day: str, *, run_id: str = "") -> Outcome:
+    """Bring one day of `feedback_events` up to date with the log.
+
+    Raises:
+        SettingError: When the log is empty but the table is not: that is a wrong address, not a day on which everyone was erased.
+    """
+    versions = {event.event_id: digest(step.code, *_event_facts(event)) for event in log.events(day)}
+    plan = ledger.wanted(step.name, day, versions)
+    if plan.gone and not log.days():
+        raise SettingError(f"the feedback log holds no event, but {step.name} of {day} holds {len(plan.gone)}: check AVREC_FEEDBACK")
+    todo = {item.key for item in plan.todo}
+    rows = (_event_row(event, versions[event.event_id]) for event in log.events(day) if event.event_id in todo)
+    return write(ledger, step, day, plan, rows, run_id)
+
+
+def _event_facts(event: Event) -> tuple[object, ...]:
+    return event.user_id, event.media_id, event.kind, event.value, event.text, event.happened_at.isoformat(), event.weight
+
+
+def _event_row(event: Event, version: str) -> Row:
+    facts = event.model_dump(exclude={"event_id"})
+    return Row(event.event_id, version, {"event": digest(*_event_facts(event))}, {**facts, "weight": event.weight})
+
+
+def update_interactions(ledger: Ledger, step: Step, *, run_id: str = "") -> Outcome:
+    """Fold all events into one history per person; only people whose events changed are written."""
+    events = ledger.rows("feedback_events", columns=["user_id", "media_id", "kind", "weight", "happened_at", "fields"])
+    media_ids = ledger.rows("raw_media", columns=[])["media_id"].to_pylist()
+    folded = interactions.fold(events, media_ids, code=f"{step.name}@{step.code}")
+    versions = dict(zip(folded["user_id"].to_pylist(), folded["version"].to_pylist(), strict=True))
+    plan = ledger.wanted(step.name, WHOLE, versions)
+    changed = folded.filter(pa.array([user_id in {item.key for item in plan.todo} for user_id in versions], pa.bool_()))
+    outcome = write(ledger, step, WHOLE, plan, _history_rows(changed), run_id)
+    kept = sum(map(len, folded["media_ids"].to_pylist()))
+    return noted(outcome, {"events": events.num_rows, "opinions": kept})
+
+
+def _history_rows(folded: pa.Table) -> Iterator[Row]:
+    for batch in folded.to_batches(max_chunksize=_CHUNK):
+        for row in batch.to_pylist():
+            values = {name: row[name] for name in ("media_ids", "weights", "last_s")}
+            yield Row(row["user_id"], row["version"], {"history": digest(*values.values())}, values)
+
+
+def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
+    """Build the index anew when any item's vector changed, appeared or left."""
+    version = digest(step.code, fields_of(ledger, "fused_features", "vector"))
+    plan = ledger.wanted(step.name, WHOLE, {index.KEY: version})
+    if not plan.todo:
+        return write(ledger, step, WHOLE, plan, (), run_id)
+    built = ItemIndex.build(ledger.rows("fused_features", columns=["vector", "joint"]))
+    files = built.files()
+    values = {
+        "blob": put_files(blobs, step, index.KEY, version, files),
+        "n_items": len(built.items),
+        "dim": built.fused.shape[1],
+        "kind": index.KIND,
+    }
+    row = Row(index.KEY, version, {"index": digest(*files.values())}, values)
+    return noted(write(ledger, step, WHOLE, plan, [row], run_id), {"items": len(built.items), "left_out": built.left_out})
+
+
+def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+    """Train when anyone's history changed or items appeared or left; a changed vector alone trains nothing, as the model holds none.
+
+    The fit is a closed form; `seed` is part of every trainer's signature and has no effect here.
+    """
+    del seed
+    items = sorted(ledger.rows("fused_features", columns=[])["media_id"].to_pylist())
+    version = digest(step.code, fields_of(ledger, "interactions", "history"), items)
+    plan = ledger.wanted(step.name, WHOLE, {model.KEY: version})
+    if not plan.todo:
+        return write(ledger, step, WHOLE, plan, (), run_id)
+    histories = _histories(ledger, items)
+    trained = Model.fit(histories)
+    files = trained.files()
+    details = {"people": len(histories.users), "items": len(items), "l2": trained.l2, "linear_weights": trained.linear.nnz,
+               "items_in_linear": int((trained.linear.getnnz(axis=0) > 0).sum())}  # fmt: skip
+    values = {"blob": put_files(blobs, step, model.KEY, version, files), "trained_at": datetime.now(UTC),
+              "n_examples": histories.weights.nnz, "details": json.dumps(details)}  # fmt: skip
+    return noted(write(ledger, step, WHOLE, plan, [Row(model.KEY, version, {"model": digest(*files.values())}, values)], run_id), details)
+
+
+def _histories(ledger: Ledger, items: Sequence[str]) -> Histories:
+    return Histories.of(ledger.rows("interactions", columns=["media_ids", "weights", "last_s"]), items)
+
+
+def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+    """Measure the recommender on held-out behaviour, once per trained model, index and quality; earlier measurements stay."""
+    current = ledger.row(model.TABLE, model.KEY)
+    version = digest(step.code, seed, fields_of(ledger, model.TABLE, "model"), fields_of(ledger, "item_index", "index"))
+    nothing = Plan(todo=[], gone=[], stale=0)
+    if current is None or ledger.row(step.name, version) is not None:
+        return write(ledger, step, WHOLE, nothing, (), run_id)
+    items = catalogue.load(ledger, blobs)
+    result = evaluation.evaluate(_histories(ledger, items.index.items), items.index.fused, items.quality, seed=seed)
+    picture = blobs.put(step.name, version, version, "ndcg.png", evaluation.picture(result))
+    metrics = [
+        {"model": name, "metric": metric, "value": value} for name, values in result.values.items() for metric, value in values.items()
+    ]
+    details = {
+        "split": "leave last liked item out",
+        "people": result.n_people,
+        "items": result.n_items,
+        "seed": seed,
+        "ranking": "full, ties counted half",
+    }
+    values = {
+        "model_version": current["version"],
+        "evaluated_at": datetime.now(UTC),
+        "metrics": metrics,
+        "details": json.dumps(details),
+        "picture": picture,
+    }
+    outcome = write(ledger, step, WHOLE, nothing, [Row(version, version, {}, values)], run_id)
+    ndcg = {f"ndcg@10_{name}": values["ndcg@10"] for name, values in result.values.items()}
+    return noted(outcome, {**ndcg, "people": result.n_people}, {"ndcg": picture})
+
+
+def update_recommendations(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
+    """A list for everyone with a history; recomputed for those whose history changed, or for all when model, index, quality or classes did."""
+    common = [
+        fields_of(ledger, model.TABLE, "model"),
+        fields_of(ledger, "item_index", "index"),
+        ledger.data_version("quality_scores"),
+        ledger.data_version("content_classes"),
+    ]
+    histories = fields_of(ledger, "interactions", "history")
+    plan = ledger.wanted(step.name, WHOLE, {user_id: digest(step.code, k, *common, history) for user_id, history in histories})
+    if not plan.todo:
+        return write(ledger, step, WHOLE, plan, (), run_id)
+    versions = {item.key: item.version for item in plan.todo}
+    recommender = Recommender.load(ledger, blobs)
+    lists = recommender.recommend_all(versions, k)
+    rows = (_list_row(user_id, versions[user_id], recommender.model_version, chosen) for user_id, chosen in lists)
+    return write(ledger, step, WHOLE, plan, rows, run_id)
+
+
+def _list_row(user_id: str, version: str, model_version: str, chosen: list[Recommendation]) -> Row:
+    media_ids = [one.media_id for one in chosen]
+    values = {
+        "media_ids": media_ids,
+        "scores": [one.score for one in chosen],
+        "reasons": [one.reason for one in chosen],
+        "model_version": model_version,
+    }
+    return Row(user_id, version, {"list": digest(media_ids)}, values)
+
+
+def update_health(ledger: Ledger, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
+    """Judge the stored lists."""
+    version = digest(
+        step.code, k, *(ledger.data_version(table) for table in ("recommendations", "interactions", "item_index", "quality_scores"))
+    )
+    measured = health.measure(
+        ledger.rows("recommendations", columns=["media_ids"]),
+        ledger.rows("interactions", columns=["media_ids"]),
+        ledger.rows("fused_features", columns=[]),
+        ledger.rows("quality_scores", columns=["score"]),
+        k=k,
+    )
+    plan = ledger.wanted(step.name, WHOLE, {metric.name: version for metric in measured})
+    rows = [Row(m.name, version, {"value": digest(m.value)}, {"value": m.value, "passed": m.passed, "detail": m.detail}) for m in measured]
+    todo = {item.key for item in plan.todo}
+    outcome = write(ledger, step, WHOLE, plan, (row for row in rows if row.key in todo), run_id)
+    return noted(outcome, {metric.name: metric.value for metric in measured})
