@@ -32,10 +32,11 @@ def contact_sheet(jpegs: Sequence[bytes], t_s: Sequence[float]) -> bytes:
 
 def clock(at_s: float) -> str:
     """Seconds as h:mm:ss, or as m:ss.t below a minute."""
-    whole = int(at_s)
-    if whole < 60:
-        return f"0:{at_s:04.1f}"
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+    tenths = round(at_s * 10)
+    minutes, seconds = divmod(tenths // 10, 60)
+    if minutes >= 60:
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    return f"{minutes}:{seconds:02d}" if minutes else f"0:{seconds:02d}.{tenths % 10}"
 
 
 def _thumb(jpeg: bytes) -> np.ndarray:
