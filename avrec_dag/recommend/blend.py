@@ -9,6 +9,7 @@ p = `KNOWN_AT_WEIGHT` / (`KNOWN_AT_WEIGHT` + the person's opinions) fades as the
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,10 +40,11 @@ class Views:
     support: np.ndarray
     quality: np.ndarray
 
-    @property
+    @cached_property
     def known(self) -> np.ndarray:
-        """The w in [0, 1] of each item (see the module)."""
-        return (self.support / (self.support + KNOWN_AT)).astype(np.float32)
+        """The w in [0, 1] of each item (see the module); 0 where the linear model leaves an item out."""
+        taken = np.bincount(self.linear.indices, minlength=len(self.support)) > 0
+        return np.where(taken, self.support / (self.support + KNOWN_AT), 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: 
     """
     row = slice(weights.indptr[person], weights.indptr[person + 1])
     met, known = weights.indices[row], views.known[item]
-    towards = sp.csr_matrix(views.linear[:, [item]]).toarray().ravel()[met]
+    towards = sp.csr_matrix(sp.csr_matrix(views.linear[met])[:, [item]]).toarray().ravel()
     share = content.shares(sp.csr_matrix(weights[[person]])).data
     alike = views.vectors[met] @ views.vectors[item]
     return {

@@ -29,7 +29,7 @@ WITH lists AS (SELECT user_id, unnest(media_ids) AS media_id FROM recommendation
 SELECT (SELECT count(*) FROM interactions) AS users,
        (SELECT count(*) FROM interactions SEMI JOIN recommendations USING (user_id)) AS covered,
        (SELECT count(*) FROM left_over o LEFT JOIN sizes s USING (user_id) WHERE coalesce(s.n, 0) < least($k, o.n)) AS short,
-       (SELECT coalesce(sum(n - distinct_n), 0) FROM sizes) AS repeats,
+       (SELECT coalesce(sum(n - distinct_n), 0)::BIGINT FROM sizes) AS repeats,
        (SELECT count(*) FROM lists SEMI JOIN met USING (user_id, media_id)) AS met,
        (SELECT count(*) FROM lists ANTI JOIN items USING (media_id)) AS unknown,
        (SELECT count(*) FROM items) AS items,

@@ -55,7 +55,8 @@ def update_interactions(ledger: Ledger, step: Step, *, run_id: str = "") -> Outc
     folded = interactions.fold(events, media_ids, code=f"{step.name}@{step.code}")
     versions = dict(zip(folded["user_id"].to_pylist(), folded["version"].to_pylist(), strict=True))
     plan = ledger.wanted(step.name, WHOLE, versions)
-    changed = folded.filter(pa.array([user_id in {item.key for item in plan.todo} for user_id in versions], pa.bool_()))
+    todo = {item.key for item in plan.todo}
+    changed = folded.filter(pa.array([user_id in todo for user_id in versions], pa.bool_()))
     outcome = write(ledger, step, WHOLE, plan, _history_rows(changed), run_id)
     kept = sum(map(len, folded["media_ids"].to_pylist()))
     return noted(outcome, {"events": events.num_rows, "opinions": kept})
@@ -144,7 +145,7 @@ def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, s
 
 
 def update_recommendations(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
-    """A list for everyone with a history; recomputed for those whose history changed, or for all when model, index, quality or classes did."""
+    """A list for everyone with a history: anew for whose history changed, or for all when model, index, quality or classes did."""
     common = [
         fields_of(ledger, model.TABLE, "model"),
         fields_of(ledger, "item_index", "index"),
