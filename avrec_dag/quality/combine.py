@@ -16,6 +16,7 @@ PRIOR_PEOPLE = 10
 BEHAVIOUR_SHARE = 0.7
 """What behaviour weighs at most; a technical defect always counts for the rest."""
 _PAIR = ["user_id", "media_id"]
+_PAIR = ["user_id", "media_id"]
 _PRIOR_STEPS = 20
 _NEUTRAL = 0.5
 
@@ -70,26 +71,17 @@ def receptions(ledger: Ledger) -> dict[str, Reception]:
     days = []
     for day in ledger.partitions("feedback_events"):
         events = ledger.rows("feedback_events", day, columns=["user_id", "media_id", "weight"])
-        days.append(
-            _sums(events, ["user_id", "media_id"], [("weight", "sum"), ("weight", "count")]).rename_columns(
-                ["user_id", "media_id", "sum", "n"]
-            )
-        )
+        days.append(events.group_by(_PAIR, use_threads=False).aggregate([("weight", "sum"), ("weight", "count")]))
     if not days:
         return {}
-    people = _sums(pa.concat_tables(days), ["user_id", "media_id"], [("sum", "sum"), ("n", "sum")])
-    found: dict[str, list[float]] = {}
-    for media_id, total, n in zip(*(people[name].to_pylist() for name in ("media_id", "sum_sum", "n_sum")), strict=True):
-        if n:
-            entry = found.setdefault(media_id, [0, 0, 0.0])
-            entry[0] += n
-            entry[1] += 1
-            entry[2] += max(min(total / n, 1.0), -1.0)
-    return {media_id: Reception(int(n), int(people_), total) for media_id, (n, people_, total) in found.items()}
-
-
-def _sums(table: pa.Table, keys: list[str], sums: list[tuple[str, str]]) -> pa.Table:
-    return table.group_by(keys, use_threads=False).aggregate(sums)
+    pairs = pa.concat_tables(days).group_by(_PAIR, use_threads=False).aggregate([("weight_sum", "sum"), ("weight_count", "sum")])
+    events_of, liking_of = defaultdict(list), defaultdict(list)
+    # Sorted, so that sums of floats do not depend on the order in which events were stored.
+    for pair in sorted(pairs.to_pylist(), key=lambda pair: (pair["media_id"], pair["user_id"])):
+        if n := pair["weight_count_sum"]:
+            events_of[pair["media_id"]].append(n)
+            liking_of[pair["media_id"]].append(pair["weight_sum_sum"] / n)
+    return {one: Reception(sum(events_of[one]), len(events_of[one]), sum(liking_of[one])) for one in events_of}
 
 
 def library_mean(received: Mapping[str, Reception]) -> float:

@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from avrec_dag.items import Item, Row
+from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource
-from avrec_dag.media.video import Sampling, sample
+from avrec_dag.media.video import sample
 from avrec_dag.quality.picture import FrameFacts, facts, same
 from avrec_dag.quality.signals import Signal, combined, signal
 from avrec_dag.understanding.digests import digest
 
-_FRAMES = 12
+_SAMPLING = Sampling(per_second=4, cap=3, long_side_px=8192)
+"""Up to 12 frames (four are seen for each that could be kept), at full resolution; key frames alone where there are three."""
 _PICTURE_SHARE = 0.7
 """Weight of the picture where an item has both; viewers forgive a picture less than its sound."""
 
@@ -43,16 +45,12 @@ class MeasureQuality:
         picture_score, sound_score = combined(picture), combined(sound)
         score = overall(picture_score, sound_score)
         if score is None:
-            return item.failed(
-                "measuring quality: found neither a frame nor sound facts; see the item's rows in frames and audio_spectrograms"
-            )
+            return item.failed("measuring quality: found neither a frame nor sound facts; see the item's row in audio_spectrograms")
         values = {
             "score": score,
             "picture_score": picture_score,
             "sound_score": sound_score,
-            "signals": [
-                {"name": s.name, "value": s.value, "unit": s.unit, "score": s.score, "reason": s.reason} for s in [*picture, *sound]
-            ],
+            "signals": [asdict(one) for one in (*picture, *sound)],
         }
         return item.done({"score": digest([f"{score:.3f}"])}, values)
 
@@ -61,7 +59,7 @@ class MeasureQuality:
 
         measured, repeated, last = [], [], None
         with MediaSource(self.media_uri).open(key) as file:
-            for _, rgb in sample(file, _SAMPLING, _number(media.get("duration_s"))):
+            for _, rgb in sample(file, _SAMPLING, _number(media.get("duration_s")) or None, key):
                 luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
                 measured.append(facts(luma))
                 if last is not None:

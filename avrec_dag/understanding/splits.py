@@ -30,8 +30,8 @@ def folds_of(classes: Sequence[int] | NDArray[np.int64], sources: Sequence[str],
         raise ValueError(f"splitting {len(labels)} examples: found {n_groups} source, expected at least 2; label clips of more recordings")
     per_class = [len(np.unique(groups[labels == one])) for one in np.unique(labels)]
     count = min(max(int(np.median(per_class)), 2), most, n_groups)
-    if max(np.bincount(labels)) < count:
-        count = 2
+    if max(np.bincount(labels)) < count:  # no class is large enough to stratify by
+        return (np.random.default_rng(seed).permutation(n_groups)[groups] % count).astype(np.int64)
     fold = np.zeros(len(labels), np.int64)
     with warnings.catch_warnings():
         # A class with fewer examples than there are folds is missing from some of them, which grouping makes unavoidable.
