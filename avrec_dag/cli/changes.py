@@ -1,0 +1,80 @@
+"""What of a library is behind: which days, which tables, how many rows."""
+
+import hashlib
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from avrec_dag.cli.library import Library
+from avrec_dag.media import ingest
+
+if TYPE_CHECKING:
+    from avrec_dag.cli.runs import Runner
+    from avrec_dag.ledger import Plan
+
+INGEST, COLLECT, TRAIN, CLASSIFY, RECOMMEND = "ingest_and_embed", "collect_feedback", "train_classifier", "classify", "recommend"
+
+
+def today() -> date:
+    """The current UTC day."""
+    return datetime.now(UTC).date()
+
+
+def upload_plans(library: Library, day: str, tables: list[str]) -> dict[str, "Plan"]:
+    """Table -> what is left to do for one upload day.
+
+    Args:
+        library: Which.
+        day: YYYY-MM-DD.
+        tables: Those of the day's tables to look at.
+    """
+    plans = {}
+    for name in tables:
+        step = library.steps[name]
+        if name == "raw_media":
+            plans[name] = ingest.plan_uploads(library.ledger, library.source, step, day, today(), library.settings.start)
+        else:
+            plans[name] = library.ledger.plan(step, day)
+    return plans
+
+
+def upload_days(library: Library) -> list[str]:
+    """Every day that has uploads now or had some."""
+    listed = ingest.days_of(library.ledger, library.source, today(), library.settings.start)
+    return sorted({*listed, *library.ledger.partitions("raw_media")})
+
+
+def unfinished(plans: dict[str, "Plan"]) -> bool:
+    """Whether anything is left to do."""
+    return any(plan.todo or plan.gone for plan in plans.values())
+
+
+def event_days(library: Library) -> dict[str, str]:
+    """Every day with feedback, now or once -> hash of the events the log holds for it."""
+    days = sorted({*library.log.days(), *library.ledger.partitions("feedback_events")})
+    hashes = {}
+    for day in days:
+        digest = hashlib.sha256()
+        for event in library.log.events(day):
+            digest.update(event.event_id.encode() + b"\0")
+        hashes[day] = digest.hexdigest()[:32]
+    return hashes
+
+
+def inputs_of(library: Library, tables: list[str]) -> list[str]:
+    """Data versions of everything that the tables are computed from, themselves left out."""
+    parents = {parent for name in tables for parent in library.steps[name].parents} - set(tables)
+    return [f"{name}={library.ledger.data_version(name)}" for name in sorted(parents)]
+
+
+def stale(library: Library, runner: "Runner") -> dict[str, int]:
+    """Table -> rows that readers are served although their input, code or settings have moved on."""
+    counts: dict[str, Any] = dict.fromkeys(library.steps, 0)
+    for day in upload_days(library):
+        tables = [name for name, step in library.steps.items() if step.partition == "upload_day"]
+        for name, plan in upload_plans(library, day, tables).items():
+            counts[name] += plan.stale
+    for job in (TRAIN, RECOMMEND):
+        tables = runner.steps(job)
+        if not runner.settled(job, inputs_of(library, tables)):
+            counts |= {name: library.ledger.counts(name).ok for name in tables}
+    return counts

@@ -1,0 +1,68 @@
+"""The library that the settings in the environment name, opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from avrec_dag.feedback import FeedbackLog
+from avrec_dag.ledger import Ledger
+from avrec_dag.media.uploads import MediaSource
+from avrec_dag.steps import Step, graph
+from avrec_dag.storage import Blobs
+from resources.profiles import Settings
+
+if TYPE_CHECKING:
+    from avrec_dag.recommend.live import Recommender
+
+
+@dataclass(frozen=True)
+class Library:
+    """The parts of one library; nothing is read before it is asked for.
+
+    Attributes:
+        settings: Where everything is.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Its tables."""
+        return Ledger(self.settings.store)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Its pictures, arrays and models."""
+        return Blobs(self.settings.store)
+
+    @cached_property
+    def source(self) -> MediaSource:
+        """Its uploads."""
+        return MediaSource(self.settings.media)
+
+    @cached_property
+    def log(self) -> FeedbackLog:
+        """What people did."""
+        return FeedbackLog(self.settings.feedback)
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        """The graph of items under these settings."""
+        return graph(self.settings.recipe())
+
+    @cached_property
+    def recommender(self) -> "Recommender":
+        """The trained model with its index, loaded."""
+        from avrec_dag.recommend.live import Recommender
+
+        return Recommender.load(self.ledger, self.blobs)
+
+
+def opened() -> Library:
+    """The library of the environment.
+
+    Raises:
+        SettingError: A setting cannot work.
+    """
+    return Library(Settings.from_env())

@@ -1,0 +1,41 @@
+"""Commands that show a library to people."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avrec_dag.cli import output
+from avrec_dag.cli.output import Json
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="Where to write it.")] = Path("var/report.html"),
+    as_json: Json = False,
+) -> None:
+    """Write one HTML file: what is in the library, its classes and quality, five people's lists and why, and the evaluations."""
+    from avrec_dag import report as pages
+    from avrec_dag.cli.library import opened
+
+    library = opened()
+    size = pages.write(library.ledger, library.blobs, out)
+    if as_json:
+        output.show_json({"path": str(out.resolve()), "size_bytes": size})
+    else:
+        output.stdout().print(f"{out} ({size / 1e6:.1f} MB)")
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; anything but this machine's own is open to others.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
+) -> None:
+    """Serve recommendations, similar items, search and feedback over HTTP, with a page to try them on."""
+    import uvicorn
+
+    from avrec_dag.cli.library import opened
+    from avrec_dag.serving.app import create_app
+
+    library = opened()
+    app = create_app(library.ledger, library.blobs, library.source, library.log)
+    output.say(f"http://{host}:{port}  (Ctrl-C ends it)")
+    uvicorn.run(app, host=host, port=port, log_level="warning")

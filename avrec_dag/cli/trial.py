@@ -1,0 +1,91 @@
+"""The demo from beginning to end: clips, people, every table, the report, and whether what was learnt clears the bars."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from avrec_dag import report
+from avrec_dag.cli import flow, output, summary
+from avrec_dag.cli.library import Library, opened
+from avrec_dag.demo import people
+from avrec_dag.demo.bars import Bar, measured
+from avrec_dag.demo.library import lay_out
+from avrec_dag.errors import SettingError
+
+PACKAGES, REPORT = Path("var/packages"), Path("var/report.html")
+
+
+def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any]:
+    """Do everything `avrec demo` does; returns what it prints with `--json`.
+
+    Raises:
+        SettingError: The settings name a library of somebody's own, or uploads on S3.
+    """
+    library = opened()
+    media = _folder(library)
+    parts: dict[str, float] = {}
+    with output.shown_progress(as_json):
+        with _timed(parts, "clips"):
+            laid = lay_out(media, PACKAGES, seed=seed, real=real)
+        with _timed(parts, "people"):
+            added = library.log.add(people.events(seed))
+        with _timed(parts, "tables"):
+            ran = flow.bring_up_to_date(library, verbose=verbose)
+        with _timed(parts, "report"):
+            report.write(library.ledger, library.blobs, REPORT)
+    told = summary.of(library, ran, sum(parts.values()))
+    bars = measured(library.ledger)
+    return {
+        **told,
+        "library": {
+            "items": library.ledger.counts("raw_media").ok, "real": len(laid.real), "made": len(laid.made),
+            "people": library.ledger.counts("interactions").ok, "written": laid.written, "events_added": added, "trouble": laid.trouble,
+        },
+        "bars": [_told(bar) for bar in bars],
+        "parts": {name: round(seconds, 1) for name, seconds in parts.items()},
+        "report": str(REPORT),
+        "ok": ran.ok and all(bar.cleared for bar in bars),
+    }  # fmt: skip
+
+
+def show(told: dict[str, Any]) -> None:
+    """Print it for people."""
+    print_ = output.stdout().print
+    summary.show(told)
+    library = told["library"]
+    print_(
+        f"\n{library['items']} items: {library['real']} real clips from packages, {library['made']} made; {library['people']} made people"
+    )
+    if library["trouble"]:
+        print_(f"Some real clips are missing and the demo goes on without them: {library['trouble']}", markup=False)
+    for bar in told["bars"]:
+        verdict = "ok" if bar["cleared"] else "MISSED"
+        times = f"{bar['times']:.1f}x" if bar["times"] is not None else "not measured"
+        against = f"{bar['value']:.3f} against {bar['baseline']:.3f} of {bar['baseline_name']}"
+        print_(f"{verdict:6} {bar['name']}: {against}: {times}, at least {bar['least']:g}x")
+    print_("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in told["parts"].items()))
+    print_(f"\nLook at it: {told['report']} (a page in one file), `make serve` (watch, like, search), `make ui` (Dagster's graph)")
+
+
+def _folder(library: Library) -> Path:
+    uri = library.settings.media
+    if uri.startswith("s3://"):
+        raise SettingError(f"avrec demo writes its clips into a folder, and AVREC_MEDIA is {uri}: unset it, or name an empty folder")
+    return Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri).expanduser()
+
+
+@contextmanager
+def _timed(parts: dict[str, float], name: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    parts[name] = time.monotonic() - began
+
+
+def _told(bar: Bar) -> dict[str, Any]:
+    return {
+        "name": bar.name, "value": bar.value, "baseline_name": bar.baseline_name, "baseline": bar.baseline, "least": bar.least,
+        "times": bar.times, "cleared": bar.cleared,
+    }  # fmt: skip

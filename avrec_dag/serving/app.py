@@ -1,0 +1,121 @@
+"""The service itself: thin routes over `Live`; an id is looked up in the ledger and never used as a path."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, Field
+
+from avrec_dag import __version__
+from avrec_dag.errors import MissingError
+from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.ledger import Ledger
+from avrec_dag.media.uploads import MediaSource
+from avrec_dag.serving import streaming
+from avrec_dag.serving.guard import Guard
+from avrec_dag.serving.live import Live
+from avrec_dag.storage import Blobs
+
+MOST_EVENTS = 500
+Count = Annotated[int, Query(ge=1, le=100)]
+Share = Annotated[float, Query(ge=0, le=1)]
+UserId = Annotated[str, InPath(min_length=1, max_length=200)]
+MediaId = Annotated[str, InPath(min_length=1, max_length=1024)]
+
+
+class Batch(BaseModel):
+    """Events to keep; sending one twice changes nothing."""
+
+    events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
+
+
+def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog) -> FastAPI:
+    """The service over one library.
+
+    Args:
+        ledger: Its tables.
+        blobs: Its pictures and models.
+        source: Its uploads.
+        log: Where feedback is kept.
+    """
+    app = FastAPI(title="avrec", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard)
+    live = Live(ledger, blobs, log)
+
+    @app.exception_handler(MissingError)
+    def missing(_request: Request, error: MissingError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 404)
+
+    _answers(app, live)
+    _media(app, live, source)
+    _page(app)
+    return app
+
+
+def _answers(app: FastAPI, live: Live) -> None:
+    from avrec_dag.recommend.settings import DIVERSITY, QUALITY
+
+    @app.get("/v1/recommendations/{user_id:path}")
+    def recommendations(user_id: UserId, k: Count = 10, diversity: Share = DIVERSITY, quality: Share = QUALITY) -> list[dict[str, Any]]:
+        """What a person should watch next, and why."""
+        return live.recommend(user_id, k, diversity, quality)
+
+    @app.get("/v1/similar/{media_id:path}")
+    def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:
+        """Items like one item."""
+        return live.similar(media_id, k)
+
+    @app.get("/v1/search")
+    def search(q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10) -> list[dict[str, Any]]:
+        """Items that fit a few words."""
+        return live.search(q, k)
+
+    @app.post("/v1/feedback")
+    def feedback(batch: Batch) -> dict[str, int]:
+        """Keep a batch of events; nothing of it is kept where one names an unknown item."""
+        unknown = live.unknown([event.media_id for event in batch.events])
+        if unknown:
+            raise HTTPException(422, f"{unknown[0]!r} is not in the library, so none of the {len(batch.events)} events was kept")
+        added = live.log.add(batch.events)
+        return {"added": added, "known": len(batch.events) - added}
+
+    @app.get("/healthz")
+    def health() -> dict[str, str]:
+        """Whether the service can answer."""
+        return {"status": "ok", "version": __version__, "items": str(live.ledger.counts("raw_media").ok)}
+
+
+def _media(app: FastAPI, live: Live, source: MediaSource) -> None:
+    @app.get("/v1/media/{media_id:path}/sheet")
+    def sheet(media_id: MediaId) -> Response:
+        """The contact sheet of one item, JPEG."""
+        live.item(media_id)
+        row = live.ledger.row("frames", media_id)
+        if row is None or not row["blob"]:
+            raise MissingError(f"{media_id!r} has no picture")
+        picture = live.blobs.get(f"{row['blob']}/sheet.jpg")
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
+
+    @app.api_route("/v1/media/{media_id:path}/stream", methods=["GET", "HEAD"])
+    def stream(media_id: MediaId, request: Request) -> Response:
+        """The upload itself, by byte ranges."""
+        row = live.item(media_id)
+        file = source.open(row["media_id"])
+        return streaming.respond(
+            file, row["media_id"], row["size_bytes"], row["etag"], request.headers.get("range"), body=request.method == "GET"
+        )
+
+
+def _page(app: FastAPI) -> None:
+    here = Path(__file__).parent / "page"
+    for address, name in (("/", "index.html"), ("/page.css", "page.css"), ("/page.js", "page.js")):
+        app.add_api_route(address, _file(here / name), include_in_schema=False)
+
+
+def _file(path: Path) -> Any:
+    def send() -> FileResponse:
+        return FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    return send

@@ -1,0 +1,104 @@
+"""What the service answers from: the newest recommender of the ledger, loaded again when the ledger has moved on."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from avrec_dag.errors import MissingError
+from avrec_dag.feedback import FeedbackLog
+from avrec_dag.ledger import Ledger
+from avrec_dag.storage import Blobs
+
+if TYPE_CHECKING:
+    from avrec_dag.recommend.live import Recommendation, Recommender
+
+_LOOK_EVERY_S = 5.0
+_RECENT_EVENTS = 500
+_TABLES = ("recommender", "item_index", "interactions", "quality_scores", "content_classes", "raw_media")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One consistent view of the library."""
+
+    version: tuple[str, ...]
+    recommender: "Recommender"
+    media: Mapping[str, Mapping[str, Any]]
+
+
+class Live:
+    """Answers over one library, for many threads.
+
+    Args:
+        ledger: Its tables.
+        blobs: Its models.
+        log: What people did, up to this moment.
+    """
+
+    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog) -> None:
+        self.ledger, self.blobs, self.log = ledger, blobs, log
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+        self._looked_s = 0.0
+
+    def recommend(self, user_id: str, k: int, diversity: float, quality: float) -> list[dict[str, Any]]:
+        """A list that knows everything the person did until now, whatever the tables know."""
+        now = self._current()
+        events = self.log.of_user(user_id, limit=_RECENT_EVENTS)
+        found = now.recommender.recommend(user_id, k, diversity=diversity, quality=quality, events=events)
+        return self._told(now, found)
+
+    def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
+        """Items like one item; MissingError for an unknown one."""
+        now = self._current()
+        return self._told(now, now.recommender.similar(media_id, k))
+
+    def search(self, text: str, k: int) -> list[dict[str, Any]]:
+        """Items that fit the words."""
+        now = self._current()
+        return self._told(now, now.recommender.search(text, k))
+
+    def item(self, media_id: str) -> dict[str, Any]:
+        """What the ledger says of one upload now; MissingError for an unknown, unreadable or deleted one."""
+        row = self.ledger.row("raw_media", media_id)
+        if row is None or row.get("status", "ok") != "ok":
+            raise MissingError(f"{media_id!r} is not in the library")
+        return row
+
+    def unknown(self, media_ids: Sequence[str]) -> list[str]:
+        """Those ids that the library does not hold."""
+        return sorted(set(media_ids) - self._current().media.keys())
+
+    def _current(self) -> Loaded:
+        with self._lock:
+            if self._loaded is None or time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+                version = tuple(self.ledger.data_version(table) for table in _TABLES)
+                if self._loaded is None or self._loaded.version != version:
+                    self._loaded = self._load(version)
+                self._looked_s = time.monotonic()
+            return self._loaded
+
+    def _load(self, version: tuple[str, ...]) -> Loaded:
+        from avrec_dag.recommend.live import Recommender
+
+        rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
+        return Loaded(version, Recommender.load(self.ledger, self.blobs), {row["media_id"]: row for row in rows})
+
+    def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
+        labels = now.recommender.catalogue.labels
+        return [
+            {
+                "media_id": one.media_id,
+                "score": one.score,
+                "reason": one.reason,
+                "causes": list(one.causes),
+                "title": now.media[one.media_id]["title"],
+                "kind": now.media[one.media_id]["kind"],
+                "duration_s": now.media[one.media_id]["duration_s"],
+                "labels": list(labels.get(one.media_id, ())),
+            }
+            for one in found
+            if one.media_id in now.media
+        ]
