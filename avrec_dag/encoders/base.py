@@ -1,0 +1,80 @@
+"""What every encoder promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+Modality = Literal["frame", "audio", "text", "events"]
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What is known of an encoder without loading it.
+
+    Attributes:
+        name: What settings and stored rows call it.
+        modality: What it encodes: RGB pictures uint8 (h, w, 3), log-mel patches in dB, or texts.
+        dim: Length of its vectors.
+        digest: SHA-256 of its weights, pinned here so that step versions need no file; another digest recomputes what it made.
+        package: Distribution that carries the weights; empty where there are none.
+        install: Command that installs it; empty where nothing is to be installed.
+    """
+
+    name: str
+    modality: Modality
+    dim: int
+    digest: str
+    package: str = ""
+    install: str = ""
+
+    @property
+    def identity(self) -> str:
+        """`name@digest`, as step versions and the `model` column of embeddings have it."""
+        return f"{self.name}@{self.digest[:12]}"
+
+
+class Encoder(Protocol):
+    """Turns a batch into vectors. Cheap to construct: weights load on first use, once per process."""
+
+    spec: EncoderSpec
+
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda`."""
+        ...
+
+    def encode(self, batch: Sequence[Any]) -> Matrix:
+        """float32 (n, dim), rows of unit length; row i depends on `batch[i]` alone. An empty batch gives (0, dim)."""
+        ...
+
+
+class Tagger(Encoder, Protocol):
+    """An encoder that also names what it sees or hears."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its classes in order; empty where it knows none."""
+        ...
+
+    def tag(self, batch: Sequence[Any]) -> tuple[Matrix, Matrix]:
+        """Vectors as `encode` gives them, and float32 (n, n_classes) in [0, 1]."""
+        ...
+
+
+class SoundTagger(Tagger, Protocol):
+    """A tagger of sound, which decides itself how a long sound is cut."""
+
+    def patches(self, log_mel: NDArray[np.floating]) -> Matrix:
+        """Pieces of a log-mel spectrogram (n, 64) in dB (`media.log_mel`), to be tagged one by one: float32 (m, ...), m >= 1."""
+        ...
+
+
+def unit_rows(matrix: NDArray[np.floating]) -> Matrix:
+    """Each row in unit length, float32; a row of zeros stays zero."""
+    rows = np.asarray(matrix, np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True).clip(1e-12)

@@ -1,0 +1,190 @@
+"""The tasks of frame_embeddings, audio_embeddings and text_embeddings: one vector per item, and its place in the joint space."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avrec_dag.encoders import registry
+from avrec_dag.encoders.base import Matrix, Picture, Tagger, unit_rows
+from avrec_dag.encoders.joint import JointSpace
+from avrec_dag.errors import MediaError
+from avrec_dag.items import Item, Row
+from avrec_dag.storage import Blobs
+
+MOST_FRAMES = 4096
+MOST_FRAME_BYTES = 32 << 20
+MOST_FRAME_PIXELS = 50_000_000
+N_CLASSES = 20
+"""Classes kept with a row, best first."""
+DESCRIPTION_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class EmbedFrames:
+    """Task of frame_embeddings: the mean over an item's frames of their unit vectors, in unit length.
+
+    Frames of all items of a batch go through the network together.
+
+    Attributes:
+        store_uri: Where the frames' blobs are.
+        preset: Which encoders, as in `registry.preset`.
+    """
+
+    store_uri: str
+    preset: str = "packaged"
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item; its field `vector` is the hash of vector, joint and classes."""
+        blobs, read = Blobs(self.store_uri), {}
+        for item in items:
+            read[item.key] = _frames(blobs, _blob(item, "frames"))
+        return _rows(items, read, registry.load_frames(self.preset), self.preset, "n_frames")
+
+
+@dataclass(frozen=True)
+class EmbedAudio:
+    """Task of audio_embeddings: the mean over an item's patches of sound of their unit vectors, in unit length.
+
+    Attributes:
+        store_uri: Where the spectrograms' blobs are.
+        preset: Which encoders, as in `registry.preset`.
+    """
+
+    store_uri: str
+    preset: str = "packaged"
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item; its field `vector` is the hash of vector, joint and classes."""
+        blobs, tagger = Blobs(self.store_uri), registry.load_sound(self.preset)
+        read = {item.key: tagger.patches(_log_mel(blobs, _blob(item, "audio_spectrograms"))) for item in items}
+        return _rows(items, read, tagger, self.preset, "n_patches")
+
+
+@dataclass(frozen=True)
+class EmbedText:
+    """Task of text_embeddings: title, tags and the beginning of the description as one text.
+
+    Attributes:
+        preset: Which encoders, as in `registry.preset`.
+    """
+
+    preset: str = "packaged"
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        """One row per item; its field `vector` is the hash of vector and joint."""
+        spec = registry.preset(self.preset).text
+        texts = [text_of(item) for item in items]
+        vectors, joints = registry.load(spec.name).encode(texts), JointSpace(spec.name).text(texts)
+        return [
+            item.done({"vector": fingerprint(vector, joint)}, {"vector": vector, "joint": joint, "model": spec.identity, "text": text})
+            for item, text, vector, joint in zip(items, texts, vectors, joints, strict=True)
+        ]
+
+
+def text_of(item: Item) -> str:
+    """What an item says about itself: title, tags, and the first 1,000 characters of its description.
+
+    Raises:
+        MediaError: There is not one word.
+    """
+    media = item.parents["raw_media"]
+    tags = media.get("tags") or []
+    said = [media.get("title"), ", ".join(map(str, tags)) if isinstance(tags, list | tuple) else "", media.get("description")]
+    parts = [str(part).strip()[:DESCRIPTION_CHARS].rstrip(".") for part in said if part and str(part).strip()]
+    if not parts:
+        raise MediaError(f"{item.key}: neither title nor tags nor description holds a word to embed; add a sidecar with one")
+    return ". ".join(parts)
+
+
+Parts = Mapping[str, Matrix] | Mapping[str, list[Picture]]
+
+
+def _rows(items: Sequence[Item], parts: Parts, tagger: Tagger, preset: str, counted: str) -> list[Row]:
+    """Tag the parts of all items together, and gather what belongs to each."""
+    vectors, probs = tagger.tag([part for item in items for part in parts[item.key]])
+    space, start, rows = JointSpace(registry.preset(preset).text.name), 0, []
+    for item in items:
+        mine = slice(start, start + len(parts[item.key]))
+        start = mine.stop
+        vector, mean = unit_rows(vectors[mine].mean(axis=0)), probs[mine].mean(axis=0)
+        joint, best = space.from_classes(tagger.classes, mean), np.argsort(-mean, kind="stable")[:N_CLASSES]
+        values = {
+            "vector": vector,
+            "joint": joint,
+            "model": tagger.spec.identity,
+            "class_names": [tagger.classes[i] for i in best],
+            "class_probs": mean[best],
+            counted: mine.stop - mine.start,
+        }
+        rows.append(item.done({"vector": fingerprint(vector, joint)}, values))
+    return rows
+
+
+def fingerprint(vector: Matrix, joint: Matrix | None) -> str:
+    """Hash of an embedding to five decimals: threads add numbers in other orders, which changes the seventh."""
+    digest = hashlib.sha256()
+    for part in (vector, np.zeros(0, np.float32) if joint is None else joint):
+        # Adding zero turns -0.0 into 0.0.
+        digest.update((np.round(part.astype(np.float64), 5) + 0.0).astype("<f4").tobytes() + b"|")
+    return digest.hexdigest()
+
+
+def _blob(item: Item, parent: str) -> str:
+    return str(item.parents[parent]["blob"])
+
+
+def _frames(blobs: Blobs, prefix: str) -> list[Picture]:
+    """The pictures of frames.zip in order: RGB uint8 (h, w, 3); guarded, because a store may be shared."""
+    import cv2
+
+    path = f"{prefix}/frames.zip"
+    with blobs.open(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            entries = sorted((entry for entry in archive.infolist() if entry.filename.endswith(".jpg")), key=lambda entry: entry.filename)
+            if not 0 < len(entries) <= MOST_FRAMES or any(entry.file_size > MOST_FRAME_BYTES for entry in entries):
+                raise MediaError(
+                    f"{path}: expected 1 to {MOST_FRAMES} frames of at most {MOST_FRAME_BYTES >> 20} MB; sample the frames anew"
+                )
+            encoded = [archive.read(entry) for entry in entries]
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise MediaError(f"{path} is no readable archive of frames ({error}); sample the frames anew") from error
+    pictures = []
+    for entry, jpeg in zip(entries, encoded, strict=True):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if _pixels(jpeg) <= MOST_FRAME_PIXELS else None
+        if picture is None:
+            raise MediaError(f"{path}: {entry.filename} is no picture, or has over {MOST_FRAME_PIXELS:,} pixels; sample the frames anew")
+        pictures.append(picture.astype(np.uint8, copy=False))
+    return pictures
+
+
+def _pixels(jpeg: bytes) -> float:
+    """How large a picture says it is, before it is decoded; infinite for what is no picture."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(jpeg)) as picture:
+            return picture.width * picture.height
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return float("inf")
+
+
+def _log_mel(blobs: Blobs, prefix: str) -> NDArray[np.floating]:
+    """The spectrogram (n, 64) in dB, mapped where the store is a folder."""
+    path = f"{prefix}/log_mel.npy"
+    local = blobs.local(path)
+    try:
+        if local is not None:
+            levels = np.load(local, mmap_mode="r", allow_pickle=False)
+        else:
+            levels = np.load(io.BytesIO(blobs.get(path)), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise MediaError(f"{path} is no readable array ({error}); compute the spectrogram anew") from error
+    if levels.ndim != 2 or levels.shape[1] != 64 or levels.dtype.kind != "f":
+        raise MediaError(f"{path} holds {levels.dtype} {levels.shape}, expected floats (n, 64); compute the spectrogram anew")
+    return levels
