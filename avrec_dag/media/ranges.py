@@ -10,14 +10,18 @@ from typing_extensions import Buffer
 from avrec_dag.errors import MissingError
 
 
-@lru_cache(maxsize=1)
 def s3_client() -> Any:
-    """One S3 client per process, made from the standard variables; a custom endpoint is spoken to in path style."""
+    """This process's S3 client, made from the standard variables; a custom endpoint is spoken to in path style."""
+    return _client(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION"))
+
+
+@lru_cache(maxsize=4)
+def _client(endpoint: str | None, region: str | None) -> Any:
     import boto3
     from botocore.config import Config
 
-    custom = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return boto3.client("s3", config=Config(s3={"addressing_style": "path" if custom else "auto"}, retries={"mode": "standard"}))
+    style = Config(s3={"addressing_style": "path" if endpoint else "auto"}, retries={"mode": "standard"})
+    return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=style)
 
 
 class S3Ranges(io.RawIOBase):

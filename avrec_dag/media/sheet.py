@@ -51,5 +51,6 @@ def _thumb(jpeg: bytes) -> np.ndarray:
 def _write(sheet: np.ndarray, text: str, x: int, y: int) -> None:
     import cv2
 
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+    cv2.rectangle(sheet, (x - 3, y - height - 3), (x + width + 2, y + 4), (0, 0, 0), cv2.FILLED)
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)

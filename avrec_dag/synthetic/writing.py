@@ -132,7 +132,8 @@ def _write(path: Path, container: str, plan: _Plan, metadata: Mapping[str, str])
     import av
 
     # An open file, not a path: FFmpeg would read a colon in the name as a protocol.
-    with path.open("wb") as file, av.open(file, "w", format=container) as output:
+    # Without random identifiers and dates: one seed gives the same bytes every time.
+    with path.open("wb") as file, av.open(file, "w", format=container, container_options={"fflags": "+bitexact"}) as output:
         output.metadata.update(metadata)
         writers = [make(output, plan) for wanted, make in ((plan.video_codec, _video), (plan.audio_codec, _audio)) if wanted]
         for second in range(int(plan.duration_s) + 1):
@@ -181,7 +182,7 @@ def _video(output: "OutputContainer", plan: _Plan) -> _Writer:
 def _encoder_options(plan: _Plan, codec: str) -> dict[str, str]:
     if codec == "libx264":
         fixed_gop = {"preset": "ultrafast", "crf": "26", "sc_threshold": "0", "keyint_min": str(plan.gop)}
-        return {**fixed_gop, "x264-params": "tff=1:bff=0"} if plan.interlaced else fixed_gop
+        return {**fixed_gop, "x264-params": "interlaced=1:tff=1"} if plan.interlaced else fixed_gop
     if codec == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "8"}
     return {"qscale": "5"} if codec in {"mpeg4", "mpeg2video", "flv", "wmv2"} else {}
