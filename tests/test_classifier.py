@@ -115,14 +115,14 @@ def test_a_model_that_is_not_there_says_what_to_do(tmp_path):
 
 
 DAMAGE = {
-    "truncated weights": lambda card, weights: {"model.safetensors": save(weights)[:100]},
-    "a weight missing": lambda card, weights: {"model.safetensors": save({k: v for k, v in weights.items() if k != "bias"})},
-    "another shape": lambda card, weights: {"model.safetensors": save({**weights, "bias": np.zeros(99, np.float32)})},
-    "a weight that is NaN": lambda card, weights: {"model.safetensors": save({**weights, "bias": weights["bias"] * np.nan})},
-    "no JSON": lambda card, weights: {"model.json": b"\x80\x04pickle"},
-    "a size beyond reason": lambda card, weights: {"model.json": json.dumps({**card, "settings": {"width": 10**9}}).encode()},
-    "a later format": lambda card, weights: {"model.json": json.dumps({**card, "format": 2}).encode()},
-    "more than a card": lambda card, weights: {"model.json": json.dumps({**card, "code": "import os"}).encode()},
+    "truncated weights": lambda _, weights: {"model.safetensors": save(weights)[:100]},
+    "a weight missing": lambda _, weights: {"model.safetensors": save({k: v for k, v in weights.items() if k != "bias"})},
+    "another shape": lambda _, weights: {"model.safetensors": save({**weights, "bias": np.zeros(99, np.float32)})},
+    "a weight that is NaN": lambda _, weights: {"model.safetensors": save({**weights, "bias": weights["bias"] * np.nan})},
+    "no JSON": lambda _, __: {"model.json": b"\x80\x04pickle"},
+    "a size beyond reason": lambda card, _: {"model.json": json.dumps({**card, "settings": {"width": 10**9}}).encode()},
+    "a later format": lambda card, _: {"model.json": json.dumps({**card, "format": 2}).encode()},
+    "more than a card": lambda card, _: {"model.json": json.dumps({**card, "code": "import os"}).encode()},
 }
 
 

@@ -1,11 +1,13 @@
 """What one frame measures: sharpness, exposure, contrast, noise, coding blocks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Luma = NDArray[np.uint8]
+Grid = NDArray[np.float64]
 
 _BLACK_LUMA = 26
 """FFmpeg's blackdetect calls a pixel black at 10 % of the range,"""
@@ -13,6 +15,8 @@ _BLACK_SHARE = 0.98
 """and a picture black when 98 % of its pixels are."""
 _FROZEN_STEP = 0.25
 """FFmpeg's freezedetect calls two pictures equal at a mean difference of -60 dB, which is 0.25 of 255."""
+_DARKEST, _BRIGHTEST = 2, 253
+"""A pixel at or beyond these has lost what was there."""
 _FLAT_STEP = 0.2
 """Mean step between neighbours, in levels of 255, under which a picture shows nothing that could be blurred or blocky."""
 
@@ -28,7 +32,7 @@ class FrameFacts:
         black: Whether the frame is black.
         blur: As `blur`; None in a flat frame.
         noise: As `noise`.
-        blockiness: As `blockiness`.
+        grid: As `grid`.
     """
 
     mean: float
@@ -37,7 +41,7 @@ class FrameFacts:
     black: bool
     blur: float | None
     noise: float
-    blockiness: float
+    grid: Grid
 
 
 def facts(luma: Luma) -> FrameFacts:
@@ -48,11 +52,11 @@ def facts(luma: Luma) -> FrameFacts:
     return FrameFacts(
         mean=mean,
         contrast=float(np.sqrt(max(counts @ (levels - mean) ** 2, 0.0))),
-        clipped=float(counts[:3].sum() + counts[253:].sum()),
+        clipped=float(counts[: _DARKEST + 1].sum() + counts[_BRIGHTEST:].sum()),
         black=float(counts[:_BLACK_LUMA].sum()) >= _BLACK_SHARE,
         blur=blur(luma),
         noise=noise(luma),
-        blockiness=blockiness(luma),
+        grid=grid(luma),
     )
 
 
@@ -78,8 +82,10 @@ def blur(luma: Luma) -> float | None:
     grey = cv2.medianBlur(luma, 3)
     found = []
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
+        if luma.shape[axis] < 2:
+            continue
         before = _steps(grey, axis)
-        total = float(before.mean()) if before.size else 0.0
+        total = float(before.mean())
         if total > _FLAT_STEP:
             lost = cv2.subtract(before, _steps(cv2.blur(grey, kernel), axis))
             found.append(1 - float(lost.mean()) / total)
@@ -90,7 +96,8 @@ def noise(luma: Luma) -> float:
     """Standard deviation of white noise, in levels of 255.
 
     Immerkaer 1996, "Fast noise variance estimation": a mask that structures do not answer to. The median of its
-    answers in place of the mean (Donoho's robust estimate) keeps fine texture from counting as noise.
+    answers in place of the mean (Donoho's robust estimate) keeps fine texture from counting as noise. Pixels at either end
+    of the range are left out: noise is clipped away there.
 
     Args:
         luma: uint8 (h, w).
@@ -98,33 +105,46 @@ def noise(luma: Luma) -> float:
     import cv2
 
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    answers = np.abs(cv2.filter2D(luma, cv2.CV_16S, mask)[1:-1, 1:-1])
+    answers = np.abs(cv2.filter2D(luma, cv2.CV_16S, mask))
+    answers = answers[1:-1, 1:-1][(luma[1:-1, 1:-1] > _DARKEST) & (luma[1:-1, 1:-1] < _BRIGHTEST)]
     if not answers.size:
         return 0.0
-    counts = np.bincount(answers.ravel())
+    counts = np.bincount(answers)
     level = int(np.searchsorted(np.cumsum(counts), answers.size / 2))
     # Answers are whole numbers: the place of the median inside its own step keeps the estimate from jumping.
     inside = (answers.size / 2 - counts[:level].sum()) / counts[level]
     return (level - 0.5 + inside) / 0.6745 / 6 if level else 0.0
 
 
-def blockiness(luma: Luma) -> float:
-    """How much steeper the picture is across a grid of 8 pixels than elsewhere; 0: not at all, 1: twice as steep.
-
-    After Wang, Sheikh and Bovik 2002, "No-reference perceptual quality assessment of JPEG compressed images"; the
-    grid's phase is searched for, because scaling and cropping move it, and the next steepest phase is what it is held against.
+def grid(luma: Luma) -> Grid:
+    """Mean step between neighbours by place modulo 8, float64 (2, 8): downwards, then across; NaN where the frame is too small.
 
     Args:
         luma: uint8 (h, w).
     """
-    found = []
+    found = np.full((2, 8), np.nan)
     for axis in (0, 1):
-        profile = _steps(luma, axis).mean(axis=1 - axis)
+        profile = _steps(luma, axis).mean(axis=1 - axis) if min(luma.shape) > 1 else np.empty(0)
         whole = len(profile) // 8 * 8
-        if whole and profile.mean() > _FLAT_STEP:
-            phases = np.sort(profile[:whole].reshape(-1, 8).mean(axis=0))
-            found.append(float(phases[-1] / max(phases[-2], _FLAT_STEP)) - 1)
-    return float(np.mean(found)) if found else 0.0
+        if whole:
+            found[axis] = profile[:whole].reshape(-1, 8).mean(axis=0)
+    return found
+
+
+def blockiness(grids: Sequence[Grid]) -> float | None:
+    """How much steeper an item's pictures are across a grid of 8 pixels than elsewhere; 0: not at all, 1: twice as steep.
+
+    After Wang, Sheikh and Bovik 2002, "No-reference perceptual quality assessment of JPEG compressed images". Scaling and
+    cropping move the grid, so its place is searched for: the steepest of the eight against the next steepest. Frames are
+    averaged first, because chance makes one place steepest in one frame and coding makes it steepest in all. None
+    where the pictures are too flat or too small to tell.
+
+    Args:
+        grids: As `grid` measures each frame; at least one.
+    """
+    places = np.sort(np.mean(grids, axis=0), axis=1)
+    told = [row for row in places if np.isfinite(row).all() and row.mean() > _FLAT_STEP]
+    return float(np.mean([row[-1] / max(row[-2], _FLAT_STEP) - 1 for row in told])) if told else None
 
 
 def _steps(luma: Luma, axis: int) -> Luma:

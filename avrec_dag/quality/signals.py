@@ -33,10 +33,10 @@ PICTURE: Mapping[str, Scale] = {
     "resolution": Scale("px", ((90, 0.05), (180, 0.3), (360, 0.6), (720, 0.9), (1080, 1)), 1.5, "fine resolution", "few lines"),
     "sharpness": Scale("blur share", ((0.3, 1), (0.8, 0)), 3, "sharp", "blurred"),
     "exposure": Scale("luma/255", ((0.04, 0), (0.28, 1), (0.75, 1), (0.97, 0)), 2, "well exposed", "too dark or too bright"),
-    "clipped_pixels": Scale("share", ((0.05, 1), (0.5, 0)), 1, "shadows and lights kept", "shadows or lights lost"),
-    "contrast": Scale("rms/255", ((0.02, 0), (0.15, 1)), 1, "good contrast", "flat picture"),
-    "noise": Scale("levels/255", ((1, 1), (12, 0)), 2, "clean", "noisy"),
-    "blockiness": Scale("excess step", ((0.1, 1), (1.0, 0)), 1.5, "no coding blocks", "coding blocks visible"),
+    "clipped_pixels": Scale("share", ((0.02, 1), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 1.5, "shadows and lights kept", "both ends lost"),
+    "contrast": Scale("rms/255", ((0.02, 0), (0.15, 1)), 1.5, "good contrast", "flat picture"),
+    "noise": Scale("levels/255", ((3, 1), (8, 0.6), (16, 0.25), (40, 0)), 2, "clean", "noisy"),
+    "blockiness": Scale("excess step", ((0.1, 1), (0.6, 0.6), (2, 0.25), (6, 0)), 2, "no coding blocks", "coding blocks visible"),
     "black": Scale("share", ((0.05, 1), (0.6, 0)), 1.5, "no black stretches", "long black stretches"),
     "frozen": Scale("share", ((0.2, 1), (0.95, 0.2)), 1, "moving", "frozen for long"),
     "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.5, "smooth", "jerky"),
@@ -45,7 +45,7 @@ SOUND: Mapping[str, Scale] = {
     "loudness": Scale("LUFS", ((-60, 0), (-35, 0.5), (-23, 1), (-14, 1), (-5, 0.4)), 2, "at the usual loudness", "too quiet or too loud"),
     "clipping": Scale("share", ((0.0, 1), (0.0005, 0.8), (0.01, 0.2), (0.05, 0)), 2, "not clipped", "clipped"),
     # Dense music has no pauses that would show its noise floor, so a low ratio alone is weak evidence.
-    "snr": Scale("dB", ((0, 0.3), (25, 1)), 1, "clear of its noise floor", "close to its noise floor"),
+    "snr": Scale("dB", ((0, 0.3), (20, 0.85), (40, 1)), 1, "clear of its noise floor", "close to its noise floor"),
     "silence": Scale("share", ((0.4, 1), (1.0, 0)), 1.5, "sound throughout", "mostly silent"),
     "sample_rate": Scale("Hz", ((6000, 0.1), (16000, 0.6), (32000, 1)), 0.5, "full band", "narrow band"),
 }

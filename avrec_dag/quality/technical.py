@@ -9,7 +9,7 @@ from avrec_dag.items import Item, Row
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.media.video import sample
-from avrec_dag.quality.picture import FrameFacts, facts, same
+from avrec_dag.quality.picture import FrameFacts, blockiness, facts, same
 from avrec_dag.quality.signals import Signal, combined, signal
 from avrec_dag.understanding.digests import digest
 
@@ -94,16 +94,19 @@ def picture_signals(frames: Sequence[FrameFacts], repeated: Sequence[bool], line
     lit = [frame for frame in frames if not frame.black] or list(frames)
     blurs = [frame.blur for frame in lit if frame.blur is not None]
     found = {
-        "resolution": lines,
         "exposure": float(np.mean([frame.mean for frame in lit])),
         "clipped_pixels": float(np.mean([frame.clipped for frame in lit])),
         "contrast": float(np.mean([frame.contrast for frame in lit])),
         "noise": float(np.median([frame.noise for frame in lit])),
-        "blockiness": float(np.mean([frame.blockiness for frame in lit])),
         "black": float(np.mean([frame.black for frame in frames])),
     }
+    if lines:
+        found["resolution"] = lines
     if blurs:
         found["sharpness"] = float(np.median(blurs))
+    blocks = blockiness([frame.grid for frame in lit])
+    if blocks is not None:
+        found["blockiness"] = blocks
     if repeated:
         found["frozen"] = float(np.mean(repeated))
     if fps:

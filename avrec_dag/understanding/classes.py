@@ -28,11 +28,13 @@ class AssignClasses:
         store_uri: Where the classifier is stored.
         classifier_blob: Its blob prefix; None: zero-shot against the prompts.
         prompts: Classes and the phrases that stand for them; only zero-shot reads them.
+        text_encoder: Name in the registry of the encoder whose joint space the items are in; only zero-shot needs it.
     """
 
     store_uri: str
     classifier_blob: str | None = None
     prompts: Prompts = TOPICS
+    text_encoder: str = "use-multilingual"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an item whose features cannot be read fails with the reason."""
@@ -51,7 +53,7 @@ class AssignClasses:
     def _rows(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
         if self.classifier_blob is None:
             method, names = "zero_shot", tuple(name for name, _ in self.prompts)
-            probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts))
+            probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts, self.text_encoder))
         else:
             classifier = _classifier(self.store_uri, self.classifier_blob)
             method, names = "classifier", classifier.names
@@ -84,7 +86,7 @@ def _classifier(store_uri: str, prefix: str) -> Classifier:
 
 
 @functools.lru_cache(maxsize=4)
-def _prompt_vectors(prompts: Prompts) -> NDArray[np.float32]:
+def _prompt_vectors(prompts: Prompts, text_encoder: str) -> NDArray[np.float32]:
     from avrec_dag.encoders.joint import JointSpace
 
-    return zero_shot.prompt_vectors(prompts, JointSpace().text)
+    return zero_shot.prompt_vectors(prompts, JointSpace(text_encoder).text)
