@@ -1,5 +1,6 @@
 """Files made once from pinned weights (exported graphs, encoded class names) and kept between runs."""
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -39,7 +40,8 @@ def cached(stem: str, suffix: str, make: Callable[[], bytes]) -> Path:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise SettingError(f"the cache folder {folder()} cannot be written ({error}); set AVREC_CACHE to one that can") from error
     return path
 

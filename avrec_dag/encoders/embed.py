@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from avrec_dag.encoders import registry
 from avrec_dag.encoders.base import Matrix, Picture, Tagger, unit_rows
 from avrec_dag.encoders.joint import JointSpace
-from avrec_dag.errors import MediaError
+from avrec_dag.errors import AvrecError, MediaError
 from avrec_dag.items import Item, Row
 from avrec_dag.storage import Blobs
 
 MOST_FRAMES = 4096
-MOST_FRAME_BYTES = 32 << 20
+MOST_ARCHIVE_BYTES = 256 << 20
 MOST_FRAME_PIXELS = 50_000_000
 N_CLASSES = 20
 """Classes kept with a row, best first."""
@@ -76,13 +77,19 @@ class EmbedText:
     preset: str = "packaged"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
-        """One row per item; its field `vector` is the hash of vector and joint."""
+        """One row per item; its field `vector` is the hash of encoder and text, of which the vector is a function.
+
+        The vector's own bytes would not do: the encoder's seventh decimal depends on which texts it is given together.
+        """
         spec = registry.preset(self.preset).text
-        texts = [text_of(item) for item in items]
-        vectors, joints = registry.load(spec.name).encode(texts), JointSpace(spec.name).text(texts)
+        space, texts = JointSpace(spec.name), [text_of(item) for item in items]
+        vectors = registry.load(spec.name).encode(texts)
         return [
-            item.done({"vector": fingerprint(vector, joint)}, {"vector": vector, "joint": joint, "model": spec.identity, "text": text})
-            for item, text, vector, joint in zip(items, texts, vectors, joints, strict=True)
+            item.done(
+                {"vector": hashlib.sha256(f"{spec.identity}\n{text}".encode()).hexdigest()},
+                {"vector": vector, "joint": joint, "model": spec.identity, "text": text},
+            )
+            for item, text, vector, joint in zip(items, texts, vectors, space.placed(vectors), strict=True)
         ]
 
 
@@ -140,38 +147,41 @@ def _blob(item: Item, parent: str) -> str:
 
 def _frames(blobs: Blobs, prefix: str) -> list[Picture]:
     """The pictures of frames.zip in order: RGB uint8 (h, w, 3); guarded, because a store may be shared."""
-    import cv2
-
-    path = f"{prefix}/frames.zip"
-    with blobs.open(path) as file:
-        try:
-            archive = zipfile.ZipFile(file)
-            entries = sorted((entry for entry in archive.infolist() if entry.filename.endswith(".jpg")), key=lambda entry: entry.filename)
-            if not 0 < len(entries) <= MOST_FRAMES or any(entry.file_size > MOST_FRAME_BYTES for entry in entries):
-                raise MediaError(
-                    f"{path}: expected 1 to {MOST_FRAMES} frames of at most {MOST_FRAME_BYTES >> 20} MB; sample the frames anew"
-                )
-            encoded = [archive.read(entry) for entry in entries]
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise MediaError(f"{path} is no readable archive of frames ({error}); sample the frames anew") from error
-    pictures = []
-    for entry, jpeg in zip(entries, encoded, strict=True):
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if _pixels(jpeg) <= MOST_FRAME_PIXELS else None
+    path, pictures = f"{prefix}/frames.zip", []
+    for name, encoded in _members(blobs, path):
+        picture = _picture(encoded)
         if picture is None:
-            raise MediaError(f"{path}: {entry.filename} is no picture, or has over {MOST_FRAME_PIXELS:,} pixels; sample the frames anew")
-        pictures.append(picture.astype(np.uint8, copy=False))
+            raise AvrecError(f"{path}: {name} is no picture, or has over {MOST_FRAME_PIXELS:,} pixels; sample the frames anew")
+        pictures.append(picture)
     return pictures
 
 
-def _pixels(jpeg: bytes) -> float:
-    """How large a picture says it is, before it is decoded; infinite for what is no picture."""
+def _members(blobs: Blobs, path: str) -> list[tuple[str, bytes]]:
+    with blobs.open(path) as file:
+        data = file.read(MOST_ARCHIVE_BYTES + 1)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = sorted((entry for entry in archive.infolist() if entry.filename.endswith(".jpg")), key=lambda entry: entry.filename)
+            if not 0 < len(entries) <= MOST_FRAMES or sum(entry.file_size for entry in entries) > MOST_ARCHIVE_BYTES:
+                raise AvrecError(f"{path}: {len(entries)} frames, expected 1 to {MOST_FRAMES} of 256 MB together; sample the frames anew")
+            return [(entry.filename, archive.read(entry)) for entry in entries]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        raise AvrecError(f"{path} is no readable archive of frames ({error}); sample the frames anew") from error
+
+
+def _picture(encoded: bytes) -> Picture | None:
+    """The decoded picture; None for what is none, or says before decoding that it is too large."""
+    import cv2
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(jpeg)) as picture:
-            return picture.width * picture.height
+        with Image.open(io.BytesIO(encoded)) as header:
+            if header.width * header.height > MOST_FRAME_PIXELS:
+                return None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        return float("inf")
+        return None
+    decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return None if decoded is None else np.asarray(decoded, np.uint8)
 
 
 def _log_mel(blobs: Blobs, prefix: str) -> NDArray[np.floating]:
@@ -184,7 +194,7 @@ def _log_mel(blobs: Blobs, prefix: str) -> NDArray[np.floating]:
         else:
             levels = np.load(io.BytesIO(blobs.get(path)), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise MediaError(f"{path} is no readable array ({error}); compute the spectrogram anew") from error
+        raise AvrecError(f"{path} is no readable array ({error}); compute the spectrogram anew") from error
     if levels.ndim != 2 or levels.shape[1] != 64 or levels.dtype.kind != "f":
-        raise MediaError(f"{path} holds {levels.dtype} {levels.shape}, expected floats (n, 64); compute the spectrogram anew")
+        raise AvrecError(f"{path} holds {levels.dtype} {levels.shape}, expected floats (n, 64); compute the spectrogram anew")
     return levels

@@ -35,7 +35,11 @@ class JointSpace:
 
     def text(self, texts: Sequence[str]) -> Matrix:
         """Texts in any language that the encoder knows -> float32 (n, d), unit length (512 numbers for the packaged encoder)."""
-        return unit_rows(registry.load(self.text_encoder).encode(texts) - _origin(self.text_encoder))
+        return self.placed(registry.load(self.text_encoder).encode(texts))
+
+    def placed(self, vectors: Matrix) -> Matrix:
+        """The same from what the text encoder made of the texts: float32 (n, d) -> float32 (n, d), unit length."""
+        return unit_rows(vectors - _origin(self.text_encoder))
 
     def from_classes(self, names: Sequence[str], probs: NDArray[np.floating]) -> Matrix | None:
         """Where an item stands that shows or sounds like these classes.
