@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import MissingError, SettingError
 
 TABLE, KEY, KIND = "item_index", "item_index", "faiss IndexFlatIP"
 
@@ -88,7 +88,18 @@ class ItemIndex:
         return [(other, score) for other, score in found if other != media_id][:k]
 
     def search(self, joint: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """The k items nearest to a vector of the joint space, (e,) float32 of unit length, by cosine, best first."""
+        """The k items nearest to a vector of the joint space, (e,) float32 of unit length, by cosine, best first.
+
+        Raises:
+            SettingError: When the vector comes from another space than the items'.
+        """
+        if not self.joint.any():
+            return []
+        if len(joint) != self.joint.shape[1]:
+            raise SettingError(
+                f"the query has {len(joint)} numbers, the index {self.joint.shape[1]}: it was built with another text encoder; "
+                "set AVREC_ENCODERS back, or materialise item_index"
+            )
         found = self._nearest(self._joint_index, joint, k)
         return [(media_id, score) for media_id, score in found if self.joint[self.place[media_id]].any()]
 
@@ -99,10 +110,6 @@ class ItemIndex:
     @cached_property
     def _joint_index(self) -> Any:
         return _flat(self.joint)
-
-    def joint_cosines(self, joint: np.ndarray) -> np.ndarray:
-        """Cosine of every item to a vector of the joint space, (e,) float32 of unit length -> (n,) float32; 0 for items without one."""
-        return self.joint @ joint
 
     def _nearest(self, index: Any, query: np.ndarray, k: int) -> list[tuple[str, float]]:
         if not self.items or k < 1:

@@ -140,11 +140,13 @@ class Recommender:
         from avrec_dag.encoders.joint import JointSpace
 
         wanted = words.terms(text)
-        named = np.array([words.boost(wanted, held) for held in self.catalogue.terms], dtype=np.float32)
-        scores = self.catalogue.index.joint_cosines(JointSpace().text([text])[0]) + named
-        order = np.argsort(-scores, kind="stable")[:k]
-        reasons = ["named so" if named[item] > 0 else "fits by meaning" for item in order]
-        return [Recommendation(self._facts.items[item], float(scores[item]), reason) for item, reason in zip(order, reasons, strict=True)]
+        held = zip(self.catalogue.index.items, self.catalogue.terms, strict=True)
+        scores = {media_id: words.boost(wanted, terms) for media_id, terms in held}
+        named = {media_id for media_id, raised in scores.items() if raised > 0}
+        for media_id, cosine in self.catalogue.index.search(JointSpace().text([text])[0], len(scores)):
+            scores[media_id] += cosine
+        best = sorted(scores, key=lambda media_id: (-scores[media_id], media_id))[:k]
+        return [Recommendation(one, scores[one], "named so" if one in named else "fits by meaning") for one in best]
 
     @property
     def _facts(self) -> Facts:

@@ -17,6 +17,8 @@ from avrec_dag.storage import Blobs
 
 TABLE, KEY = "recommender", "recommender"
 L2 = 10.0
+"""Ridge penalty. On made libraries of 40 to 200 people NDCG@10 was level from 2 to 50; on a public set of 22,000 people and 12,000 items
+(Amazon Beauty, last item held out) 10 was ahead of 200."""
 
 
 @dataclass(frozen=True)

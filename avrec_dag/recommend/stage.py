@@ -87,12 +87,11 @@ def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") 
     return noted(write(ledger, step, WHOLE, plan, [row], run_id), {"items": len(built.items), "left_out": built.left_out})
 
 
-def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
     """Train when anyone's history changed or items appeared or left; a changed vector alone trains nothing, as the model holds none.
 
-    The fit is a closed form; `seed` is part of every trainer's signature and has no effect here.
+    The fit is a closed form: equal input, equal model, so it takes no seed.
     """
-    del seed
     items = sorted(ledger.rows("fused_features", columns=[])["media_id"].to_pylist())
     version = digest(step.code, fields_of(ledger, "interactions", "history"), items)
     plan = ledger.wanted(step.name, WHOLE, {model.KEY: version})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 
-import duckdb
+import pyarrow.compute as pc
 
 from avrec_dag import progress
 from avrec_dag.items import Outcome, Row
@@ -30,11 +30,8 @@ def digest(*parts: object) -> str:
 def fields_of(ledger: Ledger, table: str, field: str) -> list[tuple[str, str]]:
     """Key and field hash of every good row that has the field, sorted."""
     rows = ledger.rows(table, columns=["fields"])
-    key = rows.column_names[0]
-    with duckdb.connect() as connection:
-        connection.register("rows", rows)
-        query = f'SELECT "{key}", fields[$field] AS hash FROM rows WHERE fields[$field] IS NOT NULL ORDER BY ALL'
-        return connection.sql(query, params={"field": field}).fetchall()
+    hashes = pc.call_function("map_lookup", [rows["fields"]], pc.MapLookupOptions(field, "first"))
+    return sorted((key, found) for key, found in zip(rows[0].to_pylist(), hashes.to_pylist(), strict=True) if found is not None)
 
 
 def put_files(blobs: Blobs, step: Step, key: str, version: str, files: Mapping[str, bytes]) -> str:
