@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from avrec_dag import progress
 from avrec_dag.engine import Engine
@@ -47,25 +48,56 @@ def advance(
     Raises:
         AvrecError: More rows would vanish than the guard allows.
     """
-    given = plan is not None
-    todo = plan or ledger.plan(step, partition)
+    work = ledger.plan(step, partition) if plan is None else plan
     if guard is not None:
-        _refuse_mass_removal(ledger, step.name, partition, len(todo.gone), guard)
-    ledger.tombstone(step.name, partition, todo.gone, run_id)
-    attempts = {item.key: item.attempts for item in todo.todo}
-    computed = failed = 0
-    progress.report(step.name, partition, 0, len(todo.todo))
-    for rows in _flushes(engine.run(task, _batches(ledger, step, partition, todo.todo, batch_size, fill=not given))):
-        ledger.append(step.name, partition, rows, run_id, attempts)
-        for row in rows:
-            if row.error is not None:
-                log.warning("%s %s: %r failed: %s", step.name, partition, row.key, row.error)
-        failed += sum(row.error is not None for row in rows)
-        computed += sum(row.error is None for row in rows)
-        progress.report(step.name, partition, computed + failed, len(todo.todo))
+        _refuse_mass_removal(ledger, step.name, partition, len(work.gone), guard)
+    ledger.tombstone(step.name, partition, work.gone, run_id)
+    writer = _Writer(ledger, step.name, partition, run_id, len(work.todo))
+    try:
+        for rows in engine.run(task, _batches(ledger, step, partition, work.todo, batch_size)):
+            writer.add(rows)
+    finally:
+        writer.flush()  # also when interrupted: what was computed is kept
     ledger.compact(step.name, partition)
     rows_now = ledger.counts(step.name, partition).ok
-    return Outcome(step.name, partition, computed, failed, len(todo.gone), rows_now, ledger.data_version(step.name, partition))
+    data_version = ledger.data_version(step.name, partition)
+    return Outcome(step.name, partition, writer.computed, writer.failed, len(work.gone), rows_now, data_version)
+
+
+@dataclass
+class _Writer:
+    """Appends rows in writes of at least FLUSH_ROWS rows or FLUSH_S seconds, and counts them."""
+
+    ledger: Ledger
+    table: str
+    partition: str
+    run_id: str
+    total: int
+    computed: int = 0
+    failed: int = 0
+    held: list[Row] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        progress.report(self.table, self.partition, 0, self.total)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.held += rows
+        if len(self.held) >= FLUSH_ROWS or time.monotonic() - self.since > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        rows, self.held, self.since = self.held, [], time.monotonic()
+        if not rows:
+            return
+        refused = self.ledger.append(self.table, self.partition, rows, self.run_id)
+        for row in rows:
+            if row.error is not None:
+                log.warning("%s %s: %r failed: %s", self.table, self.partition, row.key, row.error)
+        failed = sum(row.error is not None for row in rows) + refused
+        self.failed += failed
+        self.computed += len(rows) - failed
+        progress.report(self.table, self.partition, self.computed + self.failed, self.total)
 
 
 def _refuse_mass_removal(ledger: Ledger, table: str, partition: str, n_gone: int, guard: float) -> None:
@@ -78,21 +110,7 @@ def _refuse_mass_removal(ledger: Ledger, table: str, partition: str, n_gone: int
         )
 
 
-def _batches(ledger: Ledger, step: Step, partition: str, items: Sequence[Item], size: int, *, fill: bool) -> Iterator[Sequence[Item]]:
+def _batches(ledger: Ledger, step: Step, partition: str, items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), WINDOW):
-        window = items[start : start + WINDOW]
-        filled = ledger.fill(step, partition, window) if fill else window
-        yield from (filled[i : i + size] for i in range(0, len(filled), size))
-
-
-def _flushes(results: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    """Group results into writes of at least FLUSH_ROWS rows or FLUSH_S seconds."""
-    held: list[Row] = []
-    since = time.monotonic()
-    for rows in results:
-        held += rows
-        if len(held) >= FLUSH_ROWS or time.monotonic() - since > FLUSH_S:
-            yield held
-            held, since = [], time.monotonic()
-    if held:
-        yield held
+        window = ledger.fill(step, partition, items[start : start + WINDOW])
+        yield from (window[i : i + size] for i in range(0, len(window), size))

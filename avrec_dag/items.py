@@ -16,6 +16,7 @@ class Row:
         values: The table's own typed columns.
         error: Why there is no result; None for a good row.
         permanent: A failed row that trying again cannot mend.
+        attempts: How often this very version was tried before.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Row:
     values: Mapping[str, object] = field(default_factory=dict)
     error: str | None = None
     permanent: bool = False
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Item:
 
     def failed(self, error: str, *, permanent: bool = False) -> Row:
         """The failed row for this item."""
-        return Row(self.key, self.version, error=error, permanent=permanent)
+        return Row(self.key, self.version, error=error, permanent=permanent, attempts=self.attempts)
 
 
 class Task(Protocol):

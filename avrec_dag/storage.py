@@ -14,8 +14,10 @@ import pyarrow.fs as pafs
 
 from avrec_dag.errors import SettingError
 
+PARTIAL = ".tmp"
+"""Ending of a file that is still being written."""
 
-@lru_cache(maxsize=16)
+
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """The file system behind a URI and the root path inside it.
 
@@ -27,37 +29,78 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
         SettingError: The scheme is none of these.
     """
     scheme, _, rest = uri.partition("://") if "://" in uri else ("file", "", uri)
-    if scheme == "file":
+    if scheme == "file" and rest:
         path = Path(unquote(urlsplit(uri).path)) if "://" in uri else Path(rest)
         return pafs.LocalFileSystem(), str(path.expanduser().absolute())
     if scheme == "s3" and rest.strip("/"):
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if not endpoint:
-            return pafs.S3FileSystem(region=region), rest.strip("/")
-        parts = urlsplit(endpoint)
-        return (
-            pafs.S3FileSystem(endpoint_override=parts.netloc, scheme=parts.scheme, region=region or "us-east-1"),
-            rest.strip("/"),
-        )
+        return _s3(endpoint, region, os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_PROFILE")), rest.strip("/")
     raise SettingError(f"{uri!r} is neither a folder nor s3://bucket/prefix; set AVREC_MEDIA or AVREC_STORE to one of these")
 
 
+@lru_cache(maxsize=16)
+def _s3(endpoint: str | None, region: str | None, *_who: str | None) -> pafs.S3FileSystem:
+    """One client per endpoint and credentials, since each opens its own connections."""
+    common = {"connect_timeout": 5, "request_timeout": 60, "allow_delayed_open": True}  # delayed: a small object is one PUT
+    if not endpoint:
+        return pafs.S3FileSystem(region=region, **common)
+    parts = urlsplit(endpoint)
+    return pafs.S3FileSystem(endpoint_override=parts.netloc, scheme=parts.scheme, region=region or "us-east-1", **common)
+
+
+def check(uri: str) -> None:
+    """Make sure that a store can be reached; a folder is created.
+
+    Raises:
+        SettingError: The folder cannot be made, or the bucket does not exist or does not answer.
+    """
+    fs, root = filesystem(uri)
+    if isinstance(fs, pafs.LocalFileSystem):
+        try:
+            fs.create_dir(root, recursive=True)
+        except OSError as error:
+            raise SettingError(f"the store {uri!r} cannot be created ({error}); set AVREC_STORE to a folder that can be written") from error
+        return
+    bucket = root.partition("/")[0]
+    try:
+        found = fs.get_file_info(bucket).type
+    except OSError as error:
+        raise SettingError(f"the store {uri!r} does not answer ({error}); check AWS_ENDPOINT_URL, credentials and region") from error
+    if found != pafs.FileType.Directory:
+        raise SettingError(f"the store {uri!r}: there is no bucket {bucket!r}; create it or set AVREC_STORE to another one")
+
+
 def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    """Store `data` under `path` so that a reader sees all of it or nothing (rename in a folder, one PUT on S3)."""
+    """Store `data` under `path` so that a reader sees all of it or nothing: rename in a folder, one PUT on S3.
+
+    In a folder the bytes reach the disk before the name does: an empty file left by a power cut would break every later read.
+    """
     if not isinstance(fs, pafs.LocalFileSystem):
         with fs.open_output_stream(path) as out:
             out.write(data)
         return
-    fs.create_dir(path.rpartition("/")[0], recursive=True)
-    partial = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
     try:
-        with fs.open_output_stream(partial) as out:
+        with partial.open("xb") as out:
             out.write(data)
-        fs.move(partial, path)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(target)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
+
+
+def remove(fs: pafs.FileSystem, path: str) -> bool:
+    """Delete a file; False where somebody else was faster."""
+    try:
+        fs.delete_file(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -74,7 +117,11 @@ class Blobs:
 
     def prefix(self, table: str, key: str, version: str) -> str:
         """Folder of one version of one item, relative to the store."""
-        return f"blobs/{table}/{hashlib.sha256(key.encode()).hexdigest()[:32]}/{version}"
+        return f"{self.home(table, key)}/{version}"
+
+    def home(self, table: str, key: str) -> str:
+        """Folder of every version of one item, relative to the store."""
+        return f"blobs/{table}/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
     def put(self, table: str, key: str, version: str, name: str, data: bytes) -> str:
         """Store one blob atomically; returns its path relative to the store."""

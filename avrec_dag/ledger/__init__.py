@@ -1,5 +1,8 @@
 """Per-item incremental state: append-only Parquet rows, of which the newest of each key counts."""
 
-from avrec_dag.ledger.ledger import Counts, Ledger, Plan
+from avrec_dag.ledger.erasing import Erased
+from avrec_dag.ledger.ledger import Counts, Ledger
+from avrec_dag.ledger.planning import Plan
+from avrec_dag.ledger.sweeping import Swept
 
-__all__ = ["Counts", "Ledger", "Plan"]
+__all__ = ["Counts", "Erased", "Ledger", "Plan", "Swept"]

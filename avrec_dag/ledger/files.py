@@ -3,23 +3,26 @@
 Any number of writers need no lock, in a folder or on S3, because no process ever writes a name that another one could choose.
 """
 
+import re
+import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from avrec_dag.items import Row
+from avrec_dag.errors import AvrecError, SettingError
+from avrec_dag.ledger.newest import newest
 from avrec_dag.schema import TABLES
-from avrec_dag.storage import filesystem, write
+from avrec_dag.steps import WHOLE
+from avrec_dag.storage import filesystem, remove, write
 
-MAX_ATTEMPTS = 3
 TOMBSTONE_S = 7 * 86_400
+"""A tombstone outlives every writer that may still add an older row of its key."""
 BOOKKEEPING: list[tuple[str, pa.DataType]] = [
     ("version", pa.string()),
     ("fields", pa.map_(pa.string(), pa.string())),
@@ -30,19 +33,16 @@ BOOKKEEPING: list[tuple[str, pa.DataType]] = [
     ("written_ns", pa.int64()),
     ("gone", pa.bool_()),
 ]
-_last_ns = 0
+_READS = 20
+_last_ns, _clock = 0, threading.Lock()
 
 
 def now_ns() -> int:
     """The wall clock in nanoseconds, strictly increasing within this process: of two rows of one process the later is newer."""
     global _last_ns
-    _last_ns = max(time.time_ns(), _last_ns + 1)
-    return _last_ns
-
-
-def latest(relation: str, key: str) -> str:
-    """SQL for the newest row of each key of a relation."""
-    return f'(SELECT * FROM {relation} QUALIFY row_number() OVER (PARTITION BY "{key}" ORDER BY written_ns DESC) = 1)'
+    with _clock:
+        _last_ns = max(time.time_ns(), _last_ns + 1)
+        return _last_ns
 
 
 @dataclass(frozen=True)
@@ -73,25 +73,42 @@ class TableFiles:
         return f"{filesystem(self.uri)[1]}/tables/{self.table}"
 
     def paths(self, partition: str | None = None) -> list[str]:
-        """Every file of one partition, or of all."""
+        """Every file of one partition, or of all.
+
+        A big folder is read in pieces, between which a compaction may move rows from a file still to come into one already
+        passed; its merged file is there before the second listing begins, so the two together miss nothing. S3 lists by name,
+        merged files after those they replace.
+        """
         fs, _ = filesystem(self.uri)
-        base = f"{self.base}/{partition}" if partition else self.base
-        found = fs.get_file_info(pafs.FileSelector(base, recursive=True, allow_not_found=True))
-        return sorted(f.path for f in found if f.path.endswith(".parquet"))
+        selector = pafs.FileSelector(_folder(self.base, partition), recursive=True, allow_not_found=True)
+        listings = 2 if isinstance(fs, pafs.LocalFileSystem) else 1
+        return sorted({f.path for _ in range(listings) for f in fs.get_file_info(selector) if f.path.endswith(".parquet")})
 
-    def read(self, partition: str | None, columns: Sequence[str]) -> pa.Table:
-        """All stored rows, old ones included, with the named columns and `partition`."""
-        for _ in range(8):
+    def read(self, partition: str | None, columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
+        """All stored rows, old ones included, with the named columns and `partition`.
+
+        Raises:
+            AvrecError: Files kept vanishing between listing and reading.
+        """
+        for attempt in range(_READS):
+            paths = self.paths(partition)
             try:
-                return self._read(self.paths(partition), columns)
-            except FileNotFoundError:  # compaction removes files between listing and reading; the merged one is listed next time
-                time.sleep(0.05)
-        raise RuntimeError(f"{self.base}/{partition or ''} keeps changing while being read; is a compaction running in a loop?")
+                return self._read(paths, columns, where)
+            except OSError:  # compaction removes files between listing and reading; the merged one is listed next time
+                if self._all_there(paths):
+                    raise
+                time.sleep(0.01 * attempt)
+        raise AvrecError(f"{self.table} {partition or ''}: files kept vanishing while they were read; is compaction running in a loop?")
 
-    def _read(self, paths: list[str], columns: Sequence[str]) -> pa.Table:
+    def _all_there(self, paths: list[str]) -> bool:
+        fs, _ = filesystem(self.uri)
+        return all(info.type == pafs.FileType.File for info in fs.get_file_info(paths))
+
+    def _read(self, paths: list[str], columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
         schema = self.schema.append(pa.field("partition", pa.string()))
+        wanted = list(dict.fromkeys([*columns, "partition"]))
         if not paths:
-            return schema.empty_table().select([*columns, "partition"])
+            return pa.schema([schema.field(name) for name in wanted]).empty_table()
         fs, _ = filesystem(self.uri)
         dataset = ds.FileSystemDataset.from_paths(
             paths,
@@ -100,55 +117,55 @@ class TableFiles:
             filesystem=fs,
             partitions=[ds.field("partition") == path.split("/")[-2] for path in paths],
         )
-        return dataset.to_table(columns=[*columns, "partition"])
+        return dataset.to_table(columns=wanted, filter=where)
 
-    def add(self, partition: str, rows: pa.Table) -> None:
-        """Store rows under a name of their own."""
+    def add(self, partition: str, rows: pa.Table) -> str:
+        """Store rows, in the columns of `schema`, under a name of their own; returns the file's path."""
         fs, _ = filesystem(self.uri)
         buffer = pa.BufferOutputStream()
         pq.write_table(rows, buffer, compression="zstd")
-        write(fs, f"{self.base}/{partition}/{time.time_ns()}-{uuid.uuid4().hex[:8]}.parquet", buffer.getvalue())
+        path = f"{_folder(self.base, partition)}/{now_ns()}-{uuid.uuid4().hex[:8]}.parquet"
+        write(fs, path, buffer.getvalue())
+        return path
 
-    def records(self, rows: Sequence[Row], attempts: Mapping[str, int], run_id: str, *, gone: bool) -> pa.Table:
-        """Rows in the file's columns; `attempts` holds how often each key's version failed before."""
-        written = now_ns()
-        return pa.Table.from_pylist(
-            [
-                {
-                    self.key: row.key,
-                    "version": row.version,
-                    "fields": list(row.fields.items()),
-                    "status": "failed" if row.error is not None else "ok",
-                    "error": row.error,
-                    "attempts": MAX_ATTEMPTS if row.permanent else attempts.get(row.key, 0) + 1,
-                    "run_id": run_id,
-                    "written_ns": written,
-                    "gone": gone,
-                    **row.values,
-                }
-                for row in rows
-            ],
-            self.schema,
-        )
+    def compact(self, partition: str, forget: Collection[str] | None = None) -> int:
+        """Merge a partition's files into one with the newest row of each key, sorted by key.
 
-    def compact(self, partition: str) -> None:
-        """Merge a partition's files into one with the newest row of each key; fresh tombstones stay so that nothing rises again."""
+        Fresh tombstones stay, so that nothing rises again. Concurrent writers lose nothing: only files that were read are
+        removed, and only after the merged file is there; of two compactions at once both keep every newest row.
+
+        Args:
+            partition: The partition.
+            forget: Given, a single file is rewritten too, and keys among these keep nothing but their tombstone.
+
+        Returns:
+            Rows, newest or not, that are stored no more.
+        """
         old = self.paths(partition)
-        if len(old) < 2:
-            return
+        if len(old) < (2 if forget is None else 1):
+            return 0
         try:
-            stored = self._read(old, self.schema.names).select(self.schema.names)
-        except FileNotFoundError:
-            return
+            stored = self._read(old, self.schema.names).select([*self.schema.names, "partition"])
+        except OSError:
+            if self._all_there(old):
+                raise
+            return 0  # another compaction was faster
+        merged = newest(stored, self.key).drop_columns("partition")
         oldest = time.time_ns() - TOMBSTONE_S * 1_000_000_000
-        with duckdb.connect() as con:
-            con.register("stored", stored)
-            newest = con.sql(f"SELECT * FROM {latest('stored', self.key)} WHERE NOT gone OR written_ns > {oldest}")
-            merged = newest.to_arrow_table().cast(self.schema)
-        self.add(partition, merged)
+        merged = merged.filter(~ds.field("gone") | (ds.field("written_ns") > oldest))
+        if forget:
+            merged = merged.filter(ds.field("gone") | ~ds.field(self.key).isin(pa.array(forget, pa.string())))
+        if merged.num_rows:
+            self.add(partition, merged)
         fs, _ = filesystem(self.uri)
         for path in old:
-            try:
-                fs.delete_file(path)
-            except FileNotFoundError:  # another compaction was faster; both kept every newest row
-                continue
+            remove(fs, path)
+        return stored.num_rows - merged.num_rows
+
+
+def _folder(base: str, partition: str | None) -> str:
+    if partition is None:
+        return base
+    if not re.fullmatch(rf"\d{{4}}-\d{{2}}-\d{{2}}|{WHOLE}", partition):
+        raise SettingError(f"{partition!r} is no partition: give a day as YYYY-MM-DD, or {WHOLE!r} for tables without days")
+    return f"{base}/{partition}"

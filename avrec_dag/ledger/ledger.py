@@ -1,23 +1,24 @@
 """The ledger: plan what is left to do, append what was done, read what holds."""
 
-import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
-import pyarrow.fs as pafs
+import pyarrow.dataset as ds
 
 from avrec_dag.items import Item, Row
-from avrec_dag.ledger.files import TableFiles, latest
-from avrec_dag.ledger.planning import Plan, difference, wanted_sql
+from avrec_dag.ledger.erasing import Erased, erase
+from avrec_dag.ledger.files import TableFiles
+from avrec_dag.ledger.newest import live, only
+from avrec_dag.ledger.planning import PLANNED, Expected, Plan, difference, expected
+from avrec_dag.ledger.records import records
+from avrec_dag.ledger.sweeping import Swept, sweep
 from avrec_dag.schema import TABLES
 from avrec_dag.steps import WHOLE, Step
-from avrec_dag.storage import filesystem
 
-PLANNED = ("version", "fields", "status", "attempts", "written_ns", "gone")
+Status = Literal["ok", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,7 @@ class Ledger:
 
     uri: str
 
-    def _files(self, table: str) -> TableFiles:
-        return TableFiles(self.uri, table)
-
-    def append(self, table: str, partition: str, rows: Sequence[Row], run_id: str = "", attempts: Mapping[str, int] | None = None) -> None:
+    def append(self, table: str, partition: str, rows: Sequence[Row], run_id: str = "") -> int:
         """Store computed rows; they replace older rows of the same key for every reader.
 
         Args:
@@ -49,27 +47,30 @@ class Ledger:
             partition: The day, or `steps.WHOLE`.
             rows: Rows in the table's own columns.
             run_id: Who computed them.
-            attempts: Key -> how often this version failed before.
+
+        Returns:
+            How many good rows were stored as failed ones, because their values do not fit the table.
+
+        Raises:
+            ValueError: A row has a column that the table does not have.
         """
-        if rows:
-            files = self._files(table)
-            files.add(partition, files.records(rows, attempts or {}, run_id, gone=False))
+        if not rows:
+            return 0
+        files = TableFiles(self.uri, table)
+        stored, refused = records(files, rows, run_id)
+        files.add(partition, stored)
+        return refused
 
     def tombstone(self, table: str, partition: str, keys: Collection[str], run_id: str = "") -> None:
         """Mark rows as gone."""
         if keys:
-            files = self._files(table)
-            files.add(partition, files.records([Row(key, "") for key in keys], {}, run_id, gone=True))
+            files = TableFiles(self.uri, table)
+            files.add(partition, records(files, [Row(key, "") for key in keys], run_id, gone=True)[0])
 
     def rows(
-        self,
-        table: str,
-        partition: str | None = None,
-        columns: Sequence[str] | None = None,
-        *,
-        status: Literal["ok", "failed"] | None = "ok",
+        self, table: str, partition: str | None = None, columns: Sequence[str] | None = None, *, status: Status | None = "ok"
     ) -> pa.Table:
-        """The newest live row of each key.
+        """The newest live row of each key, ordered by key, whatever its version: an old result is served until the new one is there.
 
         Args:
             table: The table's name.
@@ -77,71 +78,78 @@ class Ledger:
             columns: Own and bookkeeping columns wanted besides the key; None for version, fields, partition and all own columns.
             status: Which rows: good, failed, or both (None).
         """
-        files = self._files(table)
-        wanted = list(columns) if columns is not None else ["version", "fields", "partition", *TABLES[table].columns.names]
-        wanted = [files.key, *(c for c in wanted if c != files.key)]
-        inner = list(dict.fromkeys([*(c for c in wanted if c != "partition"), "status", "written_ns", "gone"]))
-        stored = files.read(partition, inner)
-        condition = "NOT gone" + (f" AND status = '{status}'" if status else "")
-        with duckdb.connect() as con:
-            con.register("stored", stored)
-            chosen = con.sql(
-                f"SELECT {', '.join(quoted(c) for c in wanted)} FROM {latest('stored', files.key)} WHERE {condition} ORDER BY {quoted(files.key)}"
-            ).to_arrow_table()
-        return chosen.cast(pa.schema([stored.schema.field(c) for c in wanted]))
+        return self._rows(table, partition, columns, status)
+
+    def _rows(
+        self,
+        table: str,
+        partition: str | None,
+        columns: Sequence[str] | None,
+        status: Status | None = "ok",
+        where: ds.Expression | None = None,
+    ) -> pa.Table:
+        files = TableFiles(self.uri, table)
+        own = ("version", "fields", "partition", *TABLES[table].columns.names)
+        wanted = list(dict.fromkeys([files.key, *(own if columns is None else columns)]))
+        found = live(files.read(partition, [*wanted, "status", "written_ns", "gone"], where), files.key)
+        return (found if status is None else only(found, status)).select(wanted)
 
     def row(self, table: str, key: str) -> dict[str, object] | None:
-        """The good row of one key, or None."""
-        found = self.rows(table)
-        matching = found.filter(pa.compute.equal(found[TABLES[table].key], key)).to_pylist()
-        return matching[0] if matching else None
+        """The good row of one key with its version, fields, partition and own columns, or None."""
+        found = self._rows(table, None, None, where=ds.field(TABLES[table].key) == key).to_pylist()
+        return found[0] if found else None
 
-    def plan(self, step: Step, partition: str) -> Plan:
+    def plan(self, step: Step, partition: str, *, keys: Collection[str] | None = None) -> Plan:
         """What is left to do for a step; reads key columns only.
 
         A parent's failed row counts as absent; a step of the whole library looks at every day of its parents.
+
+        Args:
+            step: The step.
+            partition: The day, or `steps.WHOLE`.
+            keys: Plan for these alone.
         """
-        key = TABLES[step.name].key
-        scope = None if step.partition == "whole" else partition
-        models = {model: self.model_version(model) for model in step.models}
-        with duckdb.connect() as con:
-            sql = wanted_sql(con, step, lambda parent: self._files(parent).read(scope, [TABLES[parent].key, *PLANNED]), models)
-            return difference(con, key, partition, self._files(step.name).read(partition, [key, *PLANNED]), sql)
+        scope = _scope(step, partition)
+        models = {model: self._model_version(model) for model in step.models}
+        wanted = expected(step, lambda parent: self.rows(parent, scope, ["fields"]), models)
+        return self._difference(step.name, partition, wanted, keys)
 
-    def wanted(self, table: str, partition: str, wanted: Mapping[str, str]) -> Plan:
-        """What is left to do where the caller knows the version each key should have."""
-        key = TABLES[table].key
+    def wanted(self, step_name: str, partition: str, wanted: Mapping[str, str]) -> Plan:
+        """What is left to do where the caller knows the version that each key should have.
+
+        Args:
+            step_name: The table's name.
+            partition: The day, or `steps.WHOLE`.
+            wanted: Key -> version of every row that the partition should hold; others are gone.
+        """
         pairs = pa.table({"key": pa.array(wanted, pa.string()), "version": pa.array(wanted.values(), pa.string())})
-        with duckdb.connect() as con:
-            con.register("pairs", pairs)
-            return difference(con, key, partition, self._files(table).read(partition, [key, *PLANNED]), "SELECT * FROM pairs")
+        return self._difference(step_name, partition, Expected("FROM pairs", {"pairs": pairs}), None)
 
-    def model_version(self, table: str) -> str:
-        """The version of a whole-library model, empty where there is none."""
-        found = self.rows(table, WHOLE, ["version"]).to_pylist()
-        return "|".join(row["version"] for row in found)
+    def _difference(self, table: str, partition: str, wanted: Expected, keys: Collection[str] | None) -> Plan:
+        key = TABLES[table].key
+        return difference(live(TableFiles(self.uri, table).read(partition, [key, *PLANNED]), key), key, partition, wanted, keys)
+
+    def _model_version(self, table: str) -> str:
+        return "|".join(self.rows(table, WHOLE, ["version"])["version"].to_pylist())
 
     def fill(self, step: Step, partition: str, items: Sequence[Item]) -> list[Item]:
-        """The items with the columns of their parents that the step reads."""
-        scope = None if step.partition == "whole" else partition
-        found: dict[str, dict[str, Mapping[str, object]]] = {item.key: dict(item.parents) for item in items}
+        """The items with the columns of their parents that the step reads; a parent that an item lacks is absent."""
+        scope = _scope(step, partition)
+        found = {item.key: dict(item.parents) for item in items}
         keys = pa.array(found, pa.string())
         for parent, columns in step.reads.items():
             key = TABLES[parent].key
-            rows = self.rows(parent, scope, columns)
-            for row in rows.filter(pa.compute.is_in(rows[key], keys)).to_pylist():
-                found[row.pop(key)][parent] = row
-        return [dataclasses.replace(item, parents=found[item.key]) for item in items]
+            for row in self._rows(parent, scope, columns, where=ds.field(key).isin(keys)).to_pylist():
+                found[row[key]][parent] = {column: row[column] for column in columns}
+        return [replace(item, parents=found[item.key]) for item in items]
 
     def compact(self, table: str, partition: str) -> None:
-        """Merge the files of one partition."""
-        self._files(table).compact(partition)
+        """Merge the files of one partition: the newest row of each key, and tombstones of the last seven days."""
+        TableFiles(self.uri, table).compact(partition)
 
     def partitions(self, table: str) -> list[str]:
-        """The partitions that have files, in order."""
-        fs, _ = filesystem(self.uri)
-        found = fs.get_file_info(pafs.FileSelector(self._files(table).base, allow_not_found=True))
-        return sorted(f.base_name for f in found if f.type == pafs.FileType.Directory)
+        """The partitions that have rows, in order."""
+        return sorted({path.split("/")[-2] for path in TableFiles(self.uri, table).paths()})
 
     def data_version(self, table: str, partition: str | None = None) -> str:
         """Hash of the (key, version) pairs of the good rows: equal content, equal hash."""
@@ -153,10 +161,19 @@ class Ledger:
 
     def counts(self, table: str, partition: str | None = None) -> Counts:
         """Good and failed live rows."""
-        statuses = self.rows(table, partition, ["status"], status=None)["status"].to_pylist()
-        return Counts(statuses.count("ok"), statuses.count("failed"))
+        statuses = self.rows(table, partition, ["status"], status=None)["status"]
+        ok = statuses.to_pylist().count("ok")
+        return Counts(ok, len(statuses) - ok)
+
+    def sweep(self, *, dry_run: bool = True, older_than_s: float = 86_400) -> Swept:
+        """Find, and unless `dry_run` delete, blobs that no newest live row names and that are older than `older_than_s` seconds."""
+        return sweep(self.uri, dry_run=dry_run, older_than_s=older_than_s)
+
+    def erase(self, media_id: str) -> Erased:
+        """Remove everything stored about one item, for good; see `erasing.erase`."""
+        return erase(self.uri, media_id)
 
 
-def quoted(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+def _scope(step: Step, partition: str) -> str | None:
+    """The partition of the parents' rows that a step's partition is made from; None for all of them."""
+    return None if step.partition == "whole" else partition

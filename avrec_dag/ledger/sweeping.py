@@ -1,0 +1,104 @@
+"""Blobs that nothing names any more: found by listing, deleted when told to."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from avrec_dag.ledger.files import TableFiles
+from avrec_dag.ledger.newest import live, only
+from avrec_dag.schema import TABLES
+from avrec_dag.storage import PARTIAL, Blobs, filesystem, remove
+
+NAMING = ("blob", "picture")
+"""Columns that hold the path of a blob or of a prefix of blobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What no row names.
+
+    Attributes:
+        prefixes: Versions of items whose blobs no newest live row names.
+        files: Files in them, and files that a writer left half written.
+        size_bytes: Their size.
+        examples: The first few, as paths relative to the store.
+    """
+
+    prefixes: int
+    files: int
+    size_bytes: int
+    examples: tuple[str, ...]
+
+
+def sweep(uri: str, *, dry_run: bool, older_than_s: float) -> Swept:
+    """Find what no newest live row names and is older than `older_than_s` seconds; delete it unless `dry_run`.
+
+    Blobs are written before the row that names them, so the age protects what is being computed.
+    """
+    fs, root = filesystem(uri)
+    before_ns = time.time_ns() - int(older_than_s * 1e9)
+    doomed: dict[str, list[pafs.FileInfo]] = {}
+    for table in _folders(fs, f"{root}/blobs"):
+        listed = _by_prefix(files_in(fs, f"{root}/blobs/{table}"), root)  # listed before the rows are read: a row written since then counts
+        named = _named(uri, table) if listed else set()
+        doomed |= {prefix: files for prefix, files in listed.items() if prefix not in named and all(f.mtime_ns < before_ns for f in files)}
+    stray = [f for f in files_in(fs, f"{root}/tables") if f.path.endswith(PARTIAL) and f.mtime_ns < before_ns]
+    files = [*(f for group in doomed.values() for f in group), *stray]
+    if not dry_run:
+        for prefix in doomed:
+            delete_folder(fs, f"{root}/{prefix}", before_ns)
+        for file in stray:
+            remove(fs, file.path)
+    return Swept(len(doomed), len(files), sum(f.size for f in files), tuple(sorted(doomed)[:10]))
+
+
+def delete_folder(fs: pafs.FileSystem, path: str, before_ns: int | None = None) -> int:
+    """Delete a folder of blobs and return how many files it held; left alone if any of them was written since `before_ns`."""
+    files = list(files_in(fs, path))
+    if not files or (before_ns is not None and any(f.mtime_ns >= before_ns for f in files)):
+        return 0
+    for file in files:
+        remove(fs, file.path)
+    fs.delete_dir(path)
+    return len(files)
+
+
+def _named(uri: str, table: str) -> set[str]:
+    """Every prefix of one table's blobs that a good row names: by its key and version, or in a column."""
+    named: set[str] = set()
+    blobs = Blobs(uri)
+    for name, definition in TABLES.items():
+        columns = [column for column in NAMING if column in definition.columns.names]
+        if name != table and not columns:
+            continue
+        files = TableFiles(uri, name)
+        rows = only(live(files.read(None, [files.key, "version", "status", "written_ns", "gone", *columns]), files.key), "ok")
+        if name == table:
+            named.update(map(blobs.prefix, [table] * rows.num_rows, _texts(rows[files.key]), _texts(rows["version"])))
+        named.update("/".join(path.split("/")[:4]) for column in columns for path in _texts(rows[column]) if path)
+    return named
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    return column.to_pylist()
+
+
+def _by_prefix(files: Iterator[pafs.FileInfo], root: str) -> dict[str, list[pafs.FileInfo]]:
+    grouped: dict[str, list[pafs.FileInfo]] = {}
+    for file in files:
+        grouped.setdefault("/".join(file.path.removeprefix(f"{root}/").split("/")[:4]), []).append(file)
+    return grouped
+
+
+def _folders(fs: pafs.FileSystem, path: str) -> list[str]:
+    found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+
+
+def files_in(fs: pafs.FileSystem, path: str) -> Iterator[pafs.FileInfo]:
+    """Every file below a folder."""
+    selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
+    return (info for info in fs.get_file_info(selector) if info.type == pafs.FileType.File)
