@@ -85,7 +85,7 @@ class SampleFrames:
         seen = _Seen()
         name = PurePosixPath(key).name
         with MediaSource(self.media_uri).open(key) as file:
-            decoding = Decoding(file, self.sampling, duration_s, name)
+            decoding = Decoding(file, self.sampling, duration_s, name, exact=False)
             for at_s, rgb in decoding.frames():
                 seen.t_s.append(at_s)
                 seen.histograms.append(colours(rgb))

@@ -127,7 +127,8 @@ def integrated_lufs(powers: NDArray[np.float64]) -> float:
 def k_weighting(sample_rate_hz: int) -> NDArray[np.float64]:
     """The two filters of BS.1770-4 as second-order sections (2, 6) for any rate.
 
-    At 48 kHz they equal the standard's coefficients; elsewhere the same analogue filters are discretised anew
+    At 48 kHz they equal the standard's coefficients; elsewhere the same analogue filters are discretised anew, which
+    for a sound sampled at 16 kHz gives 0.1 LU more than the same sound at 48 kHz, and at 8 kHz 0.3 LU
     (De Man, "Evaluation of Implementations of the EBU R128 Loudness Measurement", AES 145, 2018).
     """
     return np.array([_high_shelf(sample_rate_hz), _high_pass(sample_rate_hz)])

@@ -139,7 +139,10 @@ def _is_text(head: bytes) -> bool:
 def picture_stream(container: "InputContainer") -> "av.VideoStream | None":
     """The film or picture of an upload: the first decodable video stream that is not a cover, or None."""
     streams = [s for s in container.streams.video if s.codec_context is not None and not int(s.disposition) & _ATTACHED_PICTURE]
-    return max(streams, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)
+    stream = max(streams, key=lambda s: s.codec_context.width * s.codec_context.height, default=None)
+    if stream is not None:  # what `av.open` is given guards its own look at the streams, not the decoder used later
+        stream.codec_context.options = {**stream.codec_context.options, **_codec_options()}
+    return stream
 
 
 def sound_stream(container: "InputContainer") -> "av.AudioStream | None":
