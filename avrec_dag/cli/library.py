@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.ledger import Ledger
-from avrec_dag.media.uploads import MediaSource
 from avrec_dag.steps import Step, graph
 from avrec_dag.storage import Blobs
+from resources.media import Snapshot
 from resources.profiles import Settings
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Library:
         return Blobs(self.settings.store)
 
     @cached_property
-    def source(self) -> MediaSource:
-        """Its uploads."""
-        return MediaSource(self.settings.media)
+    def source(self) -> Snapshot:
+        """Its uploads, listed once."""
+        return Snapshot(self.settings.media)
 
     @cached_property
     def log(self) -> FeedbackLog:

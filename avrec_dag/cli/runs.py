@@ -138,7 +138,7 @@ def _told(result: dg.ExecuteInProcessResult, job: str, partition: str, seconds: 
         if event.is_step_materialization:
             written = event.step_materialization_data.materialization
             done[written.asset_key.to_python_identifier()] = Done(
-                *(int(str(written.metadata[name].value)) if name in written.metadata else 0 for name in Done._fields)
+                *(int(str(written.metadata[f"avrec/{name}"].value)) if f"avrec/{name}" in written.metadata else 0 for name in Done._fields)
             )
         elif event.is_step_failure and event.step_failure_data.error is not None:
             cause = event.step_failure_data.error

@@ -7,6 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from avrec_dag.storage import Blobs
 
 THUMBNAIL_PX = (320, 180)
@@ -30,15 +32,9 @@ class Pictures:
         return _address(self._blobs.get(path), "image/png") if path and self._blobs.exists(path) else ""
 
     def _thumbnail(self, prefix: str) -> str:
-        """The middle frame of an item, cropped to 16:9; empty without frames."""
-        from PIL import Image, ImageOps
-
-        with zipfile.ZipFile(self._blobs.open(f"{prefix}/frames.zip")) as archive:
-            names = sorted(archive.namelist())
-            if not names:
-                return ""
-            with Image.open(io.BytesIO(archive.read(names[len(names) // 2]))) as frame:
-                return _jpeg(ImageOps.fit(frame.convert("RGB"), THUMBNAIL_PX), 72)
+        """The still of an item; empty without frames."""
+        picture = still(self._blobs, prefix)
+        return _address(picture, "image/jpeg") if picture else ""
 
     def _ribbon(self, prefix: str) -> str:
         """The spectrogram of an item as a narrow ribbon, time from left to right."""
@@ -56,16 +52,30 @@ class Pictures:
         place = shade * (len(colours) - 1)
         low = np.minimum(place.astype(int), len(colours) - 2)
         mixed = colours[low] + (colours[low + 1] - colours[low]) * (place - low)[..., None]
-        return _jpeg(Image.fromarray(mixed.astype(np.uint8)).resize(RIBBON_PX), 70)
+        return _address(_jpeg(Image.fromarray(mixed.astype(np.uint8)).resize(RIBBON_PX), 70), "image/jpeg")
 
 
-def _jpeg(picture: object, quality: int) -> str:
-    from PIL import Image
+def still(blobs: "Blobs", prefix: str) -> bytes | None:
+    """The middle frame of an item as a small JPEG, cropped to 16:9; None without frames.
 
-    assert isinstance(picture, Image.Image)
+    Args:
+        blobs: The store's blobs.
+        prefix: `blob` of the item's row of frames.
+    """
+    from PIL import Image, ImageOps
+
+    with blobs.open(f"{prefix}/frames.zip") as file, zipfile.ZipFile(file) as archive:
+        names = sorted(archive.namelist())
+        if not names:
+            return None
+        with Image.open(io.BytesIO(archive.read(names[len(names) // 2]))) as frame:
+            return _jpeg(ImageOps.fit(frame.convert("RGB"), THUMBNAIL_PX), 72)
+
+
+def _jpeg(picture: "Image.Image", quality: int) -> bytes:
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality, optimize=True)
-    return _address(out.getvalue(), "image/jpeg")
+    return out.getvalue()
 
 
 def _address(data: bytes, kind: str) -> str:

@@ -13,6 +13,7 @@ from avrec_dag.errors import MissingError
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
+from avrec_dag.report.pictures import still
 from avrec_dag.serving import streaming
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
@@ -91,12 +92,12 @@ def _media(app: FastAPI, live: Live, source: MediaSource) -> None:
     @app.get("/v1/media/{media_id:path}/sheet")
     def sheet(media_id: MediaId) -> Response:
         """The contact sheet of one item, JPEG."""
-        live.item(media_id)
-        row = live.ledger.row("frames", media_id)
-        if row is None or not row["blob"]:
-            raise MissingError(f"{media_id!r} has no picture")
-        picture = live.blobs.get(f"{row['blob']}/sheet.jpg")
-        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
+        return _jpeg(live.blobs.get(f"{live.frames(media_id)}/sheet.jpg"))
+
+    @app.get("/v1/media/{media_id:path}/still")
+    def one_frame(media_id: MediaId) -> Response:
+        """The middle frame of one item, 320 x 180, JPEG."""
+        return _jpeg(still(live.blobs, live.frames(media_id)))
 
     @app.api_route("/v1/media/{media_id:path}/stream", methods=["GET", "HEAD"])
     def stream(media_id: MediaId, request: Request) -> Response:
@@ -106,6 +107,10 @@ def _media(app: FastAPI, live: Live, source: MediaSource) -> None:
         return streaming.respond(
             file, row["media_id"], row["size_bytes"], row["etag"], request.headers.get("range"), body=request.method == "GET"
         )
+
+
+def _jpeg(picture: bytes | None) -> Response:
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})
 
 
 def _page(app: FastAPI) -> None:

@@ -67,6 +67,13 @@ class Live:
             raise MissingError(f"{media_id!r} is not in the library")
         return row
 
+    def frames(self, media_id: str) -> str:
+        """Where the frames of one item are; MissingError where there are none."""
+        row = self.ledger.row("frames", self.item(media_id)["media_id"])
+        if row is None or not row["n_frames"]:
+            raise MissingError(f"{media_id!r} has no picture")
+        return str(row["blob"])
+
     def unknown(self, media_ids: Sequence[str]) -> list[str]:
         """Those ids that the library does not hold."""
         return sorted(set(media_ids) - self._current().media.keys())

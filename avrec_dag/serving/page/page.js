@@ -52,7 +52,7 @@ function show() {
     const still = document.createElement(item.kind === "audio" ? "span" : "img");
     still.className = "still";
     if (item.kind === "audio") still.textContent = "♪";
-    else { still.src = `${at(item.media_id)}/sheet`; still.alt = ""; still.loading = "lazy"; }
+    else { still.src = `${at(item.media_id)}/still`; still.alt = ""; still.loading = "lazy"; }
     const text = document.createElement("span");
     const title = document.createElement("b");
     title.textContent = item.title || item.media_id;
