@@ -1,0 +1,183 @@
+"""Everything that starts runs: jobs, what watches the uploads, what follows from a finished run, and the night."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets import graph
+from assets.results import LISTING
+from avrec_dag import arrivals
+from avrec_dag.errors import SettingError
+from avrec_dag.media.ingest import days_of
+from resources.feedback import Feedback
+from resources.media import Media
+from resources.store import Store
+
+DRIVEN = "avrec/driven_by"
+"""Tag of runs whose starter sees to what follows them."""
+_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+_MOST_DAYS = 50
+
+INGEST_TABLES = (
+    "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "text_embeddings", "fused_features",
+    "technical_quality",
+)  # fmt: skip
+RECOMMEND_TABLES = (
+    "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations", "recommendation_health",
+)  # fmt: skip
+ingest_and_embed = dg.define_asset_job(
+    "ingest_and_embed", dg.AssetSelection.assets(*INGEST_TABLES), description="Everything that one day's uploads are by themselves."
+)
+collect_feedback = dg.define_asset_job(
+    "collect_feedback", dg.AssetSelection.assets("feedback_events"), description="What people did on one day."
+)
+train_classifier = dg.define_asset_job(
+    "train_classifier",
+    dg.AssetSelection.assets("labels", "content_classifier", "classifier_evaluation"),
+    description="Labels, the classifier they train where there is reason to, its evaluation.",
+)
+classify = dg.define_asset_job("classify", dg.AssetSelection.assets("content_classes"), description="The classes of one day's items.")
+recommend = dg.define_asset_job(
+    "recommend",
+    dg.AssetSelection.assets(*RECOMMEND_TABLES),
+    description="Histories, quality, the recommender and its evaluation, the index, everyone's list.",
+)
+JOBS = [ingest_and_embed, collect_feedback, train_classifier, classify, recommend]
+
+
+@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Media) -> dg.SensorResult | dg.SkipReason:
+    """Uploads and sidecars that came, changed or left: a run for each of their days, once the day is at rest."""
+    known, uploads = _read(context.cursor), media.snapshot()
+    try:
+        listing = arrivals.digest(uploads.list())
+    except SettingError as error:
+        return dg.SkipReason(str(error))
+    if listing == known.listing and not known.waiting:
+        return dg.SkipReason("nothing came, changed or left")
+    now = arrivals.digests(uploads.list(), days_of(store.ledger, uploads, datetime.now(UTC).date(), graph.SETTINGS.start))
+    known = arrivals.Known(known.listing, {**_recorded(context.instance, now.keys() - known.days.keys()), **known.days}, known.waiting)
+    known, due = arrivals.settle(known, listing, now, time.time())
+    requests = [dg.RunRequest(run_key=f"{one.day}:{one.digest}:{one.count}", partition_key=one.day) for one in due]
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(asdict(known)))
+
+
+def _read(cursor: str | None) -> arrivals.Known:
+    """The cursor; one that cannot be read starts anew, which costs at most one empty run per day."""
+    try:
+        return arrivals.Known(**{**json.loads(cursor or "{}")})
+    except (ValueError, TypeError):
+        return arrivals.Known()
+
+
+def _recorded(instance: dg.DagsterInstance, days: set[str]) -> dict[str, tuple[str, int]]:
+    """What the latest materialization of each day saw, so that what the command line did is not done again."""
+    found: dict[str, tuple[str, int]] = {}
+    cursor = None
+    while days - found.keys():
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_media"), asset_partitions=sorted(days))
+        page = instance.fetch_materializations(wanted, limit=200, cursor=cursor)
+        for record in page.records:
+            event = record.asset_materialization
+            if event is not None and record.partition_key is not None and LISTING in event.metadata:
+                found.setdefault(record.partition_key, (str(event.metadata[LISTING].value), 0))
+        if not page.has_more:
+            break
+        cursor = page.cursor
+    return found
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[ingest_and_embed, collect_feedback, train_classifier, classify],
+    request_jobs=[train_classifier, classify, recommend],
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """After uploads their classes, after training the classes it changed, and when all is quiet the lists, once."""
+    run = context.dagster_run
+    if DRIVEN in run.tags:
+        yield dg.SkipReason(f"{run.tags[DRIVEN]} sees to what follows")
+        return
+    following = list(_following(context.instance, run, store))
+    yield from following or [dg.SkipReason("other runs are still under way: the last of them is followed by the lists")]
+
+
+def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -> Iterator[dg.RunRequest]:
+    trained = store.ledger.counts("content_classifier").ok > 0
+    quiet = not any(instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_WAITING)) for job in JOBS[:-1])
+    days: list[str] = []
+    if run.job_name == ingest_and_embed.name and trained:
+        days = [run.tags["dagster/partition"]]
+    elif run.job_name == ingest_and_embed.name:
+        if quiet:
+            yield dg.RunRequest(run_key=f"first:{run.run_id}", job_name=train_classifier.name)
+        return
+    elif run.job_name == train_classifier.name:
+        days = [day for day in store.ledger.partitions("fused_features") if _to_classify(store, day)]
+    for day in days:
+        yield dg.RunRequest(run_key=f"{day}:{run.run_id}", job_name=classify.name, partition_key=day)
+    if quiet and not days:
+        yield dg.RunRequest(run_key=f"lists:{run.run_id}", job_name=recommend.name)
+
+
+def _to_classify(store: Store, day: str) -> bool:
+    plan = store.ledger.plan(graph.STEPS["content_classes"], day)
+    return bool(plan.todo or plan.gone)
+
+
+@dg.schedule(job=ingest_and_embed, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media: Media) -> list[dg.RunRequest] | dg.SkipReason:
+    """Days with uploads of which some table is missing or failed, newest first."""
+    try:
+        uploads = days_of(store.ledger, media.snapshot(), datetime.now(UTC).date(), graph.SETTINGS.start)
+    except SettingError as error:
+        return dg.SkipReason(str(error))
+    days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")), reverse=True)
+    todo = _unfinished(context.instance, days)[:_MOST_DAYS]
+    night = f"{context.scheduled_execution_time:%Y-%m-%d}"
+    return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("every day is complete")
+
+
+def _unfinished(instance: dg.DagsterInstance, days: list[str]) -> list[str]:
+    """Those of the days that some table of the job lacks."""
+    unfinished: set[str] = set()
+    for table in INGEST_TABLES:
+        found = instance.get_status_by_partition(dg.AssetKey(table), days, graph.UPLOAD_DAYS) or {}
+        unfinished |= {day for day in days if (status := found.get(day)) is None or status.name == "FAILED"}
+    return [day for day in days if day in unfinished]
+
+
+@dg.schedule(job=collect_feedback, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def nightly_feedback(context: dg.ScheduleEvaluationContext, feedback: Feedback) -> list[dg.RunRequest] | dg.SkipReason:
+    """The last three days on which people did something, and days never collected."""
+    first = graph.SETTINGS.start.isoformat()
+    days = [day for day in feedback.log.days() if first <= day <= datetime.now(UTC).date().isoformat()]
+    found = context.instance.get_status_by_partition(dg.AssetKey("feedback_events"), days, graph.EVENT_DAYS) or {}
+    missing = [day for day in days if (status := found.get(day)) is None or status.name == "FAILED"]
+    night = f"{context.scheduled_execution_time:%Y-%m-%d}"
+    todo = sorted({*days[-3:], *missing[-_MOST_DAYS:]})
+    return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("nobody has done anything yet")
+
+
+nightly_training = dg.ScheduleDefinition(
+    name="nightly_training",
+    job=train_classifier,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Labels and, where there is reason to, a new classifier; what follows is classified and recommended anew.",
+)
+nightly_lists = dg.ScheduleDefinition(
+    name="nightly_lists",
+    job=recommend,
+    cron_schedule="0 5 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Everyone's list at least once a day, even where some run of the night failed.",
+)
+SENSORS = [media_arrivals, what_follows]
+SCHEDULES = [nightly_catch_up, nightly_feedback, nightly_training, nightly_lists]

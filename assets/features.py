@@ -1,0 +1,55 @@
+"""What every upload looks, sounds and reads like."""
+
+import dagster as dg
+
+from assets import graph
+from assets.results import materialized
+from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
+from avrec_dag.items import Task
+from avrec_dag.media.frames import SampleFrames
+from avrec_dag.media.spectrograms import Listen
+from avrec_dag.understanding.fusion import Fuse
+from resources.compute import Compute
+from resources.media import Media
+from resources.store import Store
+
+
+@dg.asset(**graph.of("frames"), kinds={"ffmpeg", "opencv", "parquet"})
+def frames(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
+    """Well-spread frames of every video and still picture as JPEGs, with their times, the shot boundaries and a contact sheet."""
+    return _day_of(context, store, compute, SampleFrames(media.uri, store.uri, media.sampling))
+
+
+@dg.asset(**graph.of("audio_spectrograms"), kinds={"ffmpeg", "numpy", "parquet"})
+def audio_spectrograms(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
+    """The log-mel spectrogram of every sound track in dB, loudness by EBU R128, peak, noise, clipping, silence, speech and music."""
+    return _day_of(context, store, compute, Listen(media.uri, store.uri))
+
+
+@dg.asset(**graph.of("frame_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
+def frame_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """One unit vector per item from its frames, the same in the space shared with text, and the classes its encoder sees."""
+    return _day_of(context, store, compute, EmbedFrames(store.uri, compute.encoders))
+
+
+@dg.asset(**graph.of("audio_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
+def audio_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """One unit vector per item from its sound, the same in the space shared with text, and the events its encoder hears."""
+    return _day_of(context, store, compute, EmbedAudio(store.uri, compute.encoders))
+
+
+@dg.asset(**graph.of("text_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
+def text_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """One unit vector per item from its title, description and tags, in any of the encoder's languages."""
+    return _day_of(context, store, compute, EmbedText(compute.encoders))
+
+
+@dg.asset(**graph.of("fused_features"), kinds={"numpy", "parquet"})
+def fused_features(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """One unit vector per item that joins picture, sound and words, and does not mind a missing one."""
+    return _day_of(context, store, compute, Fuse())
+
+
+def _day_of(context: dg.AssetExecutionContext, store: Store, compute: Compute, task: Task) -> dg.MaterializeResult:
+    step = graph.STEPS[context.asset_key.to_user_string()]
+    return materialized(compute.advance(store.ledger, step, context.partition_key, task, run_id=context.run_id), store)

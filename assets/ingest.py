@@ -1,0 +1,34 @@
+"""What came in: uploads, probed, and what people did."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets import graph
+from assets.results import LISTING, materialized
+from avrec_dag import arrivals
+from avrec_dag.media.ingest import ProbeUploads, days_of, plan_uploads
+from avrec_dag.recommend.stage import update_feedback
+from resources.compute import Compute
+from resources.feedback import Feedback
+from resources.media import Media
+from resources.store import Store
+
+
+@dg.asset(**graph.of("raw_media"), kinds={"ffmpeg", "parquet"})
+def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
+    """Every upload of the day: what its streams are, how long it runs, what its sidecar says; or why it cannot be read."""
+    ledger, step, day, source = store.ledger, graph.STEPS["raw_media"], context.partition_key, media.snapshot()
+    today, start = datetime.now(UTC).date(), graph.SETTINGS.start
+    listing = arrivals.digests(source.list(), days_of(ledger, source, today, start)).get(day, "")
+    plan = plan_uploads(ledger, source, step, day, today, start)
+    outcome = compute.advance(ledger, step, day, ProbeUploads(media.uri), plan=plan, run_id=context.run_id, guard=media.guard)
+    return materialized(outcome, store, {LISTING: listing})
+
+
+@dg.asset(**graph.of("feedback_events"), kinds={"sql", "parquet"})
+def feedback_events(context: dg.AssetExecutionContext, store: Store, feedback: Feedback) -> dg.MaterializeResult:
+    """What people did on the day (views, watches, likes, ratings, comments), each weighted by what it says about liking."""
+    step = graph.STEPS["feedback_events"]
+    outcome = update_feedback(store.ledger, feedback.log, step, context.partition_key, run_id=context.run_id)
+    return materialized(outcome, store)

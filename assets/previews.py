@@ -1,0 +1,140 @@
+"""What to look at after a table was brought up to date: contact sheets, spectrograms, classes, lists, evaluations, and what failed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+
+from assets.pictures import embedded, plain, table, thumbnail
+from avrec_dag.items import Outcome
+from avrec_dag.ledger import Ledger
+from avrec_dag.schema import TABLES
+from avrec_dag.storage import Blobs
+
+_ITEMS, _FAILED, _PEOPLE, _LISTED = 6, 20, 4, 5
+Record = dict[str, Any]
+
+
+def of(outcome: Outcome, ledger: Ledger, blobs: Blobs) -> Iterator[tuple[str, str]]:
+    """Title and Markdown of every preview of one partition."""
+    if outcome.table in _SHOWN:
+        title, show = _SHOWN[outcome.table]
+        if text := show(ledger, blobs, outcome.partition):
+            yield title, text
+    for label, path in outcome.blobs.items():
+        yield f"avrec/{label.replace(' ', '_')}", embedded(blobs.get(path), 900, label)
+    if text := _failures(ledger, outcome.table, outcome.partition):
+        yield "avrec/why_they_failed", text
+
+
+def _failures(ledger: Ledger, name: str, partition: str) -> str:
+    key = TABLES[name].key
+    rows = ledger.rows(name, partition, ["error", "attempts"], status="failed").slice(0, _FAILED).to_pylist()
+    return table([key, "attempts", "why"], [[plain(r[key]), str(r["attempts"]), plain(r["error"], 300)] for r in rows]) if rows else ""
+
+
+def _sheets(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = _some(ledger, "frames", day, ["blob", "n_frames", "shot_starts_s", "method"])
+    return "\n\n".join(
+        f"{plain(r['media_id'])}: {r['n_frames']} frames, {len(r['shot_starts_s'] or ())} shots, {r['method']}\n\n"
+        + embedded(blobs.get(f"{r['blob']}/sheet.jpg"), 640)
+        for r in rows
+    )
+
+
+def _spectrograms(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = _some(ledger, "audio_spectrograms", day, ["blob", "loudness_lufs", "peak_dbfs", "speech_share", "music_share"])
+    return "\n\n".join(
+        f"{plain(r['media_id'])}: {_number(r['loudness_lufs'], ' LUFS')}, peak {_number(r['peak_dbfs'], ' dBFS')}, "
+        f"speech {_number(r['speech_share'])}, music {_number(r['music_share'])}\n\n"
+        + embedded(blobs.get(f"{r['blob']}/spectrogram.png"), 640)
+        for r in rows
+    )
+
+
+def _classes(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = _some(ledger, "content_classes", day, ["class_names", "class_probs", "method"])
+    return _with_pictures(ledger, blobs, day, rows, ["classes", "by"], lambda r: [_ranked(r), r["method"]])
+
+
+def _tags(name: str) -> "Show":
+    def show(ledger: Ledger, blobs: Blobs, day: str) -> str:
+        rows = _some(ledger, name, day, ["class_names", "class_probs"])
+        return _with_pictures(ledger, blobs, day, rows, ["what the encoder finds"], lambda r: [_ranked(r)])
+
+    return show
+
+
+def _technical(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = ledger.rows("technical_quality", day, ["score", "signals"])
+    rows = rows.take(pc.sort_indices(rows, [("score", "ascending")])).slice(0, _ITEMS).to_pylist()
+    return _with_pictures(ledger, blobs, day, rows, ["score, worst first", "weakest signal"], lambda r: [f"{r['score']:.2f}", _weakest(r)])
+
+
+def _scores(ledger: Ledger, blobs: Blobs, _: str) -> str:
+    rows = ledger.rows("quality_scores", None, ["score", "reason"])
+    best = rows.take(pc.sort_indices(rows, [("score", "descending")])).slice(0, _ITEMS).to_pylist()
+    return _with_pictures(ledger, blobs, None, best, ["score, best first", "why"], lambda r: [f"{r['score']:.2f}", plain(r["reason"], 200)])
+
+
+def _lists(ledger: Ledger, blobs: Blobs, _: str) -> str:
+    people = _some(ledger, "recommendations", None, ["media_ids", "scores", "reasons"])[:_PEOPLE]
+    chosen = [
+        {"media_id": media_id, "user_id": person["user_id"], "score": score, "reason": reason}
+        for person in people
+        for media_id, score, reason in list(zip(person["media_ids"], person["scores"], person["reasons"], strict=True))[:_LISTED]
+    ]
+    return _with_pictures(
+        ledger, blobs, None, chosen, ["for", "score", "why"], lambda r: [plain(r["user_id"]), f"{r['score']:.2f}", plain(r["reason"], 200)]
+    )
+
+
+def _health(ledger: Ledger, _: Blobs, partition: str) -> str:
+    rows = ledger.rows("recommendation_health", partition, ["value", "passed", "detail"]).to_pylist()
+    cells = [["✔" if r["passed"] else "✘", plain(r["metric"]), f"{r['value']:.3g}", plain(r["detail"])] for r in rows]
+    return table(["", "metric", "value", "meaning"], cells) if cells else ""
+
+
+Show = Callable[[Ledger, Blobs, str], str]
+_SHOWN: dict[str, tuple[str, Show]] = {
+    "frames": ("avrec/contact_sheets", _sheets),
+    "audio_spectrograms": ("avrec/spectrograms", _spectrograms),
+    "frame_embeddings": ("avrec/seen", _tags("frame_embeddings")),
+    "audio_embeddings": ("avrec/heard", _tags("audio_embeddings")),
+    "content_classes": ("avrec/classes", _classes),
+    "technical_quality": ("avrec/weakest", _technical),
+    "quality_scores": ("avrec/best", _scores),
+    "recommendations": ("avrec/sample_lists", _lists),
+    "recommendation_health": ("avrec/health", _health),
+}
+
+
+def _some(ledger: Ledger, name: str, partition: str | None, columns: Sequence[str]) -> list[Record]:
+    return ledger.rows(name, partition, columns).slice(0, _ITEMS).to_pylist()
+
+
+def _with_pictures(
+    ledger: Ledger, blobs: Blobs, day: str | None, rows: Sequence[Record], head: Sequence[str], cells: Callable[[Record], list[str]]
+) -> str:
+    """A table of items, each with its middle frame."""
+    if not rows:
+        return ""
+    frames = ledger.rows("frames", day, ["blob"])
+    prefixes = dict(zip(frames["media_id"].to_pylist(), frames["blob"].to_pylist(), strict=True))
+    lines = [[thumbnail(blobs, prefixes.get(r["media_id"])), plain(r["media_id"]), *cells(r)] for r in rows]
+    return table(["", "item", *head], lines)
+
+
+def _ranked(row: Record) -> str:
+    pairs = list(zip(row["class_names"] or (), row["class_probs"] or (), strict=True))[:3]
+    return ", ".join(f"{plain(name, 40)} {prob:.0%}" for name, prob in pairs)
+
+
+def _weakest(row: Record) -> str:
+    signals = [one for one in row["signals"] or () if one["score"] is not None]
+    worst = min(signals, key=lambda one: one["score"], default=None)
+    return f"{plain(worst['name'])} {worst['score']:.2f}: {plain(worst['reason'], 200)}" if worst else ""
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    return "unknown" if value is None else f"{value:.2f}{unit}" if not unit else f"{value:.1f}{unit}"

@@ -1,0 +1,27 @@
+"""The door: everything that Dagster is told."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets import automation, checks, features, ingest, quality, recommend, understanding
+from resources import profiles
+
+GROUPS = {"ingest": ingest, "features": features, "understanding": understanding, "quality": quality, "recommend": recommend}
+
+
+def build(resources: Mapping[str, object]) -> dg.Definitions:
+    """Everything this code location offers, wired to `resources`."""
+    return dg.Definitions(
+        assets=[one for group, module in GROUPS.items() for one in dg.load_assets_from_modules([module], group_name=group)],
+        asset_checks=checks.CHECKS,
+        jobs=automation.JOBS,
+        sensors=automation.SENSORS,
+        schedules=automation.SCHEDULES,
+        resources=resources,
+        # One process for all steps of a run: a step of its own would take 2 s to start; parallelism lives inside the assets.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build(profiles.from_env())

@@ -1,0 +1,60 @@
+"""What can be measured of a row, so that rules need no lists: vector lengths, counts, orders, sums."""
+
+from collections.abc import Mapping
+
+_PAIRED = {"every_class_has_its_probability": "len(class_names) = len(class_probs)"}
+_PROBABILITIES = {"least_probability": "list_min(class_probs)", "greatest_probability": "list_max(class_probs)"}
+_METRICS = {"n_metrics": "len(metrics)"}
+_NDCG = "list_max([m.value FOR m IN metrics IF m.metric = 'ndcg@10' AND m.model {which} 'popularity'])"
+
+
+def _length(column: str) -> dict[str, str]:
+    return {f"{column}_length": f"sqrt(list_inner_product({column}, {column}))", f"{column}_size": f"len({column})"}
+
+
+MEASURES: Mapping[str, Mapping[str, str]] = {
+    "raw_media": {
+        "what_moves_has_a_duration": "kind = 'image' OR duration_s > 0",
+        "what_is_seen_has_a_size": "kind = 'audio' OR coalesce(width, 0) > 0 AND coalesce(height, 0) > 0",
+        "has_no_warnings": "coalesce(len(warnings), 0) = 0",
+    },
+    "feedback_events": {"happened_on_its_day": "strftime(happened_at AT TIME ZONE 'UTC', '%Y-%m-%d') = partition"},
+    "frames": {
+        "every_frame_has_its_time": "len(t_s) = n_frames AND len(shot) = n_frames",
+        "times_ascend": "t_s = list_sort(t_s) AND shot_starts_s = list_sort(shot_starts_s)",
+        "times_are_not_negative": "t_s[1] >= 0 AND isfinite(t_s[-1])",
+    },
+    "frame_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES},
+    "audio_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES},
+    "text_embeddings": {**_length("vector"), **_length("joint")},
+    "fused_features": {
+        **_length("vector"), **_length("joint"), "tokens_size": "len(tokens)", "n_modalities": "len(modalities)",
+        "can_be_searched": "joint IS NOT NULL",
+    },
+    "technical_quality": {"n_signals": "len(signals)"},
+    "labels": {"n_labels": "len(labels)"},
+    "classifier_evaluation": {
+        **_METRICS, "accuracy": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1]",
+        "beats_the_commonest_class": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1] "
+                                     "> [m.value FOR m IN metrics IF m.metric = 'majority_accuracy'][1]",
+    },
+    "content_classes": {
+        **_PAIRED, **_PROBABILITIES, "n_classes": "len(class_names)", "sum_of_probabilities": "list_sum(class_probs)",
+        "best_class_comes_first": "class_probs = list_reverse_sort(class_probs)",
+    },
+    "interactions": {
+        "every_item_has_its_weight": "len(media_ids) = len(weights) AND len(media_ids) = len(last_s)",
+        "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",
+        "least_weight": "list_min(weights)", "greatest_weight": "list_max(weights)",
+    },
+    "recommender_evaluation": {
+        **_METRICS, "least_metric": "list_min([m.value FOR m IN metrics])",
+        "beats_popularity": f"{_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",
+    },
+    "recommendations": {
+        "n_items": "len(media_ids)", "every_item_has_its_score": "len(media_ids) = len(scores)",
+        "every_item_has_its_reason": "len(media_ids) = len(reasons)", "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",
+        "scores_are_numbers": "len(list_filter(scores, lambda x: NOT isfinite(x))) = 0",
+    },
+}  # fmt: skip
+"""Table -> measured column -> SQL over the row's own columns."""

@@ -1,0 +1,175 @@
+"""The promises of every table, as data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from avrec_dag.feedback import KINDS
+from avrec_dag.schema import TABLES
+
+MOST_FAILED = 0.2
+"""Share of a partition's items that may fail before someone is told."""
+_UNIT = (0.999, 1.001)
+_ANSWER = Literal["ok", "failed", "missing", "left over", "stale"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One promise.
+
+    Attributes:
+        name: A statement, as the check is called.
+        expect: The expectation, as Great Expectations names it.
+        kwargs: Its arguments; `{"$PARAMETER": name}` stands for one of `Stored.facts`.
+        blocking: Whether what follows would compute nonsense without it; otherwise breaking it warns.
+        on: `rows`: the good rows; `answers`: one row per item that there should be or is, with its `status`.
+    """
+
+    name: str
+    expect: str
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    blocking: bool = True
+    on: Literal["rows", "answers"] = "rows"
+
+
+def _rule(name: str, expect: str, *, blocking: bool = True, **kwargs: object) -> Rule:
+    return Rule(name, expect, kwargs, blocking)
+
+
+def _present(*columns: str) -> list[Rule]:
+    return [_rule(f"{column}_is_there", "expect_column_values_to_not_be_null", column=column) for column in columns]
+
+
+def _between(column: str, low: float | None, high: float | None, *, blocking: bool = True) -> Rule:
+    bounds = {name: value for name, value in (("min_value", low), ("max_value", high)) if value is not None}
+    return _rule(f"{column}_is_in_range", "expect_column_values_to_be_between", blocking=blocking, column=column, **bounds)
+
+
+def _shares(*columns: str) -> list[Rule]:
+    return [_between(column, 0, 1) for column in columns]
+
+
+def _among(column: str, *values: str) -> Rule:
+    return _rule(f"{column}_is_known", "expect_column_values_to_be_in_set", column=column, value_set=list(values))
+
+
+def _true(column: str, *, blocking: bool = True, mostly: float = 1.0) -> Rule:
+    return _rule(column, "expect_column_values_to_be_in_set", blocking=blocking, column=column, value_set=[True], mostly=mostly)
+
+
+def _no(status: _ANSWER, name: str, *, blocking: bool = False, mostly: float = 1.0) -> Rule:
+    kwargs = {"column": "status", "value_set": [status], "mostly": mostly}
+    return Rule(name, "expect_column_values_to_not_be_in_set", kwargs, blocking, "answers")
+
+
+_COUNTED = _rule("row_count_is_as_called_for", "expect_table_row_count_to_equal", value={"$PARAMETER": "called_for"})
+_NOT_EMPTY = _rule("there_are_rows_where_there_should_be", "expect_table_row_count_to_be_between", min_value={"$PARAMETER": "at_least"})
+_FEW_FAILED = _no("failed", "few_items_failed", mostly=1 - MOST_FAILED)
+_NONE_LEFT = _no("left over", "nothing_is_left_over")
+_NONE_STALE = _no("stale", "nothing_is_stale")
+
+
+def _keyed(table: str) -> list[Rule]:
+    key = TABLES[table].key
+    return [*_present(key), _rule(f"{key}_is_unique", "expect_column_values_to_be_unique", column=key)]
+
+
+def _every_item(table: str, *own: Rule, planned: bool = True) -> tuple[Rule, ...]:
+    """Of a table with a row for everything its parents call for; `planned`: by `Ledger.plan`, which knows what is stale."""
+    missing = _no("missing", "nothing_is_missing", blocking=True)
+    return (_COUNTED, missing, _NONE_LEFT, *([_NONE_STALE] if planned else []), _FEW_FAILED, *_keyed(table), *own)
+
+
+def _from_outside(table: str, *own: Rule) -> tuple[Rule, ...]:
+    """Of a table filled from outside: what came in while the run was under way is missing, and no reason to stop."""
+    return (_NOT_EMPTY, _no("missing", "nothing_is_missing"), _FEW_FAILED, *_keyed(table), *own)
+
+
+def _some(table: str, *own: Rule) -> tuple[Rule, ...]:
+    """Of a table whose rows are models, measurements or histories."""
+    return (_NOT_EMPTY, _FEW_FAILED, *_keyed(table), *own)
+
+
+def _embedding(*, tagged: bool) -> Sequence[Rule]:
+    one_encoder = _rule(
+        "one_encoder_made_them", "expect_column_unique_value_count_to_be_between", blocking=False, column="model", max_value=1
+    )
+    one_size = _rule("vectors_have_one_size", "expect_column_unique_value_count_to_be_between", column="vector_size", max_value=1)
+    tags = [_true("every_class_has_its_probability"), _between("least_probability", 0, 1), _between("greatest_probability", 0, 1)]
+    return [*_unit("vector"), _between("joint_length", *_UNIT), one_size, *_present("model"), one_encoder, *(tags if tagged else ())]
+
+
+def _unit(column: str) -> list[Rule]:
+    # A vector with a NaN has a null length, which every range lets pass.
+    return [*_present(f"{column}_length"), _between(f"{column}_length", *_UNIT)]
+
+
+_CLASSES = (_true("every_class_has_its_probability"), *_shares("least_probability", "greatest_probability"))
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "raw_media": _from_outside(
+        "raw_media", *_present("kind", "size_bytes", "etag", "uploaded_at"), _among("kind", "video", "audio", "image"),
+        _between("size_bytes", 1, None), _between("duration_s", 0, None), _true("what_moves_has_a_duration"),
+        _true("what_is_seen_has_a_size"), _true("has_no_warnings", blocking=False, mostly=0.8),
+    ),
+    "feedback_events": _from_outside(
+        "feedback_events", *_present("user_id", "media_id", "kind", "weight", "happened_at"), _among("kind", *KINDS),
+        _between("weight", -1, 1), _true("happened_on_its_day"),
+    ),
+    "frames": _every_item(
+        "frames", *_present("blob", "n_frames"), _between("n_frames", 1, None), _between("width", 1, None), _between("height", 1, None),
+        _among("method", "keyframes", "all", "still"), _true("every_frame_has_its_time"), _true("times_ascend"),
+        _true("times_are_not_negative"),
+    ),
+    "audio_spectrograms": _every_item(
+        "audio_spectrograms", *_present("blob", "n_windows"), _between("n_windows", 1, None), _between("sample_rate_hz", 1000, 768_000),
+        _between("peak_dbfs", None, 40), _between("loudness_lufs", None, 40, blocking=False),
+        *_shares("clipped_share", "silent_share", "speech_share", "singing_share", "music_share"),
+    ),
+    "frame_embeddings": _every_item("frame_embeddings", *_embedding(tagged=True), _between("n_frames", 1, None)),
+    "audio_embeddings": _every_item("audio_embeddings", *_embedding(tagged=True), _between("n_patches", 1, None)),
+    "text_embeddings": _every_item("text_embeddings", *_embedding(tagged=False), *_present("text")),
+    "fused_features": _every_item(
+        "fused_features", *_unit("vector"), _between("joint_length", *_UNIT), _between("n_modalities", 1, 3),
+        _rule("vectors_have_one_size", "expect_column_unique_value_count_to_be_between", column="vector_size", max_value=1),
+        _rule("tokens_have_one_size", "expect_column_unique_value_count_to_be_between", column="tokens_size", max_value=1),
+        _true("can_be_searched", blocking=False, mostly=0.8),
+    ),
+    "technical_quality": _every_item(
+        "technical_quality", *_present("score"), *_shares("score", "picture_score", "sound_score"), _between("n_signals", 1, None),
+    ),
+    "labels": _every_item("labels", *_present("source", "origin"), _between("n_labels", 0, 20)),
+    "content_classifier": _some("content_classifier", *_present("trained_at", "details"), _between("n_examples", 0, None)),
+    "classifier_evaluation": _some(
+        "classifier_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None), *_shares("accuracy"),
+        _true("beats_the_commonest_class", blocking=False),
+    ),
+    "content_classes": _every_item(
+        "content_classes", *_CLASSES, _between("n_classes", 1, None), _between("sum_of_probabilities", 0, 1.001),
+        _among("method", "classifier", "zero_shot"), _true("best_class_comes_first"),
+    ),
+    "interactions": _some(
+        "interactions", _no("missing", "nothing_is_missing", blocking=True), _true("every_item_has_its_weight"), _true("no_item_twice"),
+        _between("least_weight", -1, 1), _between("greatest_weight", -1, 1),
+    ),
+    "quality_scores": _every_item(
+        "quality_scores", *_present("score", "reason"), *_shares("score", "technical", "behaviour"), _between("n_events", 0, None),
+        planned=False,
+    ),
+    "recommender": _some("recommender", *_present("blob", "trained_at"), _between("n_examples", 0, None)),
+    "recommender_evaluation": _some(
+        "recommender_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None),
+        _between("least_metric", 0, None), _true("beats_popularity", blocking=False),
+    ),
+    "item_index": _some(
+        "item_index", *_present("blob"), _between("n_items", 0, None), _between("dim", 0, None),
+        _rule("holds_every_item", "expect_column_values_to_be_between", blocking=False, column="n_items",
+              min_value={"$PARAMETER": "items"}),
+    ),
+    "recommendations": _some(
+        "recommendations", _no("missing", "nothing_is_missing", blocking=True), _NONE_LEFT, _true("every_item_has_its_score"),
+        _true("every_item_has_its_reason"), _true("no_item_twice"), _true("scores_are_numbers"),
+        _between("n_items", 1, None, blocking=False),
+    ),
+    "recommendation_health": _some("recommendation_health", *_present("value", "passed"), _true("passed", blocking=False)),
+}  # fmt: skip

@@ -1,0 +1,45 @@
+"""Where batches of items are computed, and by which encoders."""
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from avrec_dag.engine import Engine, engine
+from avrec_dag.incremental import advance
+from avrec_dag.items import Outcome, Task
+from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.steps import Step
+
+
+class Compute(dg.ConfigurableResource):
+    """The engine of one run: workers start with the first batch, keep their models, and stop with the run.
+
+    Attributes:
+        engine: `local`, `inline`, `ray` or a Ray address.
+        encoders: Name of the encoder preset.
+    """
+
+    engine: str = "local"
+    encoders: str = "packaged"
+    _running: Engine | None = PrivateAttr(default=None)
+
+    def advance(
+        self,
+        ledger: Ledger,
+        step: Step,
+        partition: str,
+        task: Task,
+        *,
+        plan: Plan | None = None,
+        run_id: str = "",
+        guard: float | None = None,
+    ) -> Outcome:
+        """Bring one partition of one table up to date; see `incremental.advance`."""
+        if self._running is None:
+            self._running = engine(self.engine)
+        return advance(ledger, self._running, step, partition, task, plan=plan, run_id=run_id, guard=guard)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
+        """Stop the workers."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()

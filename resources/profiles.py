@@ -1,0 +1,133 @@
+"""Which world this process works in: the only file that knows the environment."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from avrec_dag.errors import SettingError
+from avrec_dag.media.sampling import Sampling
+from avrec_dag.steps import Recipe
+from resources.compute import Compute
+from resources.feedback import Feedback
+from resources.media import Media
+from resources.store import Store
+
+_T = TypeVar("_T")
+_START = date(2026, 1, 1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the environment decides. Nothing is reached or read before it is used.
+
+    Attributes:
+        media: AVREC_MEDIA: the uploads, a folder or `s3://bucket/prefix`.
+        store: AVREC_STORE: tables and blobs, a folder or `s3://bucket/prefix`.
+        feedback: AVREC_FEEDBACK: SQLAlchemy URL of the feedback log.
+        engine: AVREC_ENGINE: `local`, `inline`, `ray` or a Ray address.
+        encoders: AVREC_ENCODERS: name of an encoder preset.
+        start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
+        guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
+        sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
+    """
+
+    media: str = "var/media"
+    store: str = "var/store"
+    feedback: str = "sqlite:///var/feedback.db"
+    engine: str = "local"
+    encoders: str = "packaged"
+    start: date = _START
+    guard: float = 0.5
+    sampling: Sampling = field(default_factory=Sampling)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """The settings of this process, or of a given environment; an empty value counts as absent.
+
+        Raises:
+            SettingError: A value cannot be what its name says.
+        """
+        env = os.environ if environ is None else environ
+        usual = Sampling()
+        return cls(
+            media=env.get("AVREC_MEDIA") or cls.media,
+            store=env.get("AVREC_STORE") or cls.store,
+            feedback=env.get("AVREC_FEEDBACK") or cls.feedback,
+            engine=env.get("AVREC_ENGINE") or cls.engine,
+            encoders=env.get("AVREC_ENCODERS") or cls.encoders,
+            start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
+            guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
+            sampling=Sampling(
+                _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
+                _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
+                _read(env, "AVREC_FRAMES_CAP", _within(int, 1, 10_000), "a whole number from 1 to 10000", usual.cap),
+                _read(env, "AVREC_FRAMES_LONG_SIDE_PX", _within(int, 32, 4096), "pixels from 32 to 4096", usual.long_side_px),
+                _read(env, "AVREC_FRAMES_JPEG_QUALITY", _within(int, 1, 100), "a whole number from 1 to 100", usual.jpeg_quality),
+            ),
+        )
+
+    def recipe(self) -> Recipe:
+        """What of the settings enters the code versions.
+
+        Raises:
+            SettingError: No encoder preset has this name.
+        """
+        from avrec_dag.encoders.registry import preset
+
+        return Recipe(**preset(self.encoders).recipe(), sampling=self.sampling.canonical())
+
+    def resources(self) -> dict[str, object]:
+        """The resources of the code location, by the name that assets ask for."""
+        s = self.sampling
+        return {
+            "store": Store(uri=self.store),
+            "media": Media(
+                uri=self.media,
+                guard=self.guard,
+                frames_per_second=s.per_second,
+                frames_per_shot=s.per_shot,
+                frames_cap=s.cap,
+                frames_long_side_px=s.long_side_px,
+                frames_jpeg_quality=s.jpeg_quality,
+            ),
+            "compute": Compute(engine=self.engine, encoders=self.encoders),
+            "feedback": Feedback(url=self.feedback),
+        }
+
+
+def from_env() -> dict[str, object]:
+    """The resources that the environment names.
+
+    Raises:
+        SettingError: A value cannot be what its name says.
+    """
+    return Settings.from_env().resources()
+
+
+def _read(env: Mapping[str, str], name: str, convert: Callable[[str], _T], expected: str, default: _T) -> _T:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        return convert(text)
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}, expected {expected}; correct it or leave it out (default: {default})") from None
+
+
+def _within(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        number = kind(text)
+        if not low <= number <= high:  # also refuses NaN
+            raise ValueError
+        return number
+
+    return convert
+
+
+def _day(text: str) -> date:
+    day = date.fromisoformat(text)
+    if day > datetime.now(UTC).date():
+        raise ValueError
+    return day
