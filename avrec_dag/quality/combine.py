@@ -56,11 +56,10 @@ def update_quality(ledger: Ledger, step: Step, *, run_id: str = "") -> Outcome:
     wanted = {one: _version(step.code, known, prior, received.get(one)) for one, known in zip(ids, hashes, strict=True)}
     plan = ledger.wanted(step.name, WHOLE, wanted)
     rows = [_row(item.key, item.version, scores[item.key], prior, received.get(item.key, Reception(0, 0, 0.0))) for item in plan.todo]
-    if rows:
+    if rows or plan.gone:
         ledger.append(step.name, WHOLE, rows, run_id)
-    if plan.gone:
         ledger.tombstone(step.name, WHOLE, plan.gone, run_id)
-    ledger.compact(step.name, WHOLE)
+        ledger.compact(step.name, WHOLE)
     notes = {"library mean": prior, "items with feedback": len(received.keys() & scores.keys())}
     held = ledger.counts(step.name).ok
     return Outcome(step.name, WHOLE, len(rows), 0, len(plan.gone), held, ledger.data_version(step.name, WHOLE), notes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ def blur(luma: Luma) -> float | None:
     """
     import cv2
 
-    grey = cv2.medianBlur(luma, 3)
+    grey = np.asarray(cv2.medianBlur(luma, 3))
     found = []
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
         if luma.shape[axis] < 2:
@@ -87,7 +88,7 @@ def blur(luma: Luma) -> float | None:
         before = _steps(grey, axis)
         total = float(before.mean())
         if total > _FLAT_STEP:
-            lost = cv2.subtract(before, _steps(cv2.blur(grey, kernel), axis))
+            lost = cv2.subtract(before, _steps(np.asarray(cv2.blur(grey, kernel)), axis))
             found.append(1 - float(lost.mean()) / total)
     return max(found, default=None)
 
@@ -147,8 +148,8 @@ def blockiness(grids: Sequence[Grid]) -> float | None:
     return float(np.mean([row[-1] / max(row[-2], _FLAT_STEP) - 1 for row in told])) if told else None
 
 
-def _steps(luma: Luma, axis: int) -> Luma:
+def _steps(luma: NDArray[Any], axis: int) -> NDArray[Any]:
     """Absolute differences between neighbours along an axis, uint8."""
     import cv2
 
-    return cv2.absdiff(luma[1:], luma[:-1]) if axis == 0 else cv2.absdiff(luma[:, 1:], luma[:, :-1])
+    return np.asarray(cv2.absdiff(luma[1:], luma[:-1]) if axis == 0 else cv2.absdiff(luma[:, 1:], luma[:, :-1]))

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from avrec_dag.ledger import Ledger
@@ -70,16 +68,13 @@ def gather(ledger: Ledger) -> Labelled:
 def _features(ledger: Ledger, wanted: set[str]) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
     """Tokens and feature hashes of the wanted items that have them; features that are broken are passed over."""
     tokens, hashes = {}, {}
-    keys = pa.array(sorted(wanted), pa.string())
     for day in ledger.partitions("fused_features") if wanted else ():
         table = ledger.rows("fused_features", day, columns=["fields", "tokens"])
-        table = table.filter(pc.is_in(table["media_id"], value_set=keys))
-        table = table.filter(pc.equal(pc.list_value_length(table["tokens"]), _WIDE))
-        if not table.num_rows:
-            continue
-        matrix = pc.list_flatten(table["tokens"]).to_numpy().reshape(-1, _WIDE)
-        for media_id, fields, row in zip(table["media_id"].to_pylist(), table["fields"].to_pylist(), matrix, strict=True):
-            if np.isfinite(row).all() and row.any():
+        for place, media_id in enumerate(table["media_id"].to_pylist()):
+            if media_id not in wanted:
+                continue
+            row = np.asarray(table["tokens"][place].values, np.float32)
+            if row.size == _WIDE and np.isfinite(row).all() and row.any():
                 tokens[media_id] = row
-                hashes[media_id] = dict(fields)["vector"][:8]
+                hashes[media_id] = dict(table["fields"][place].as_py())["vector"][:8]
     return tokens, hashes

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def folds_of(classes: Sequence[int] | NDArray[np.int64], sources: Sequence[str],
     with warnings.catch_warnings():
         # A class with fewer examples than there are folds is missing from some of them, which grouping makes unavoidable.
         warnings.filterwarnings("ignore", message="The least populated class in y")
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        splitter: Any = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         for number, (_, test) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels, groups)):
             fold[test] = number
     fold = np.unique(fold, return_inverse=True)[1].astype(np.int64)

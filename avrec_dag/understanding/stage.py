@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,29 @@ CHANGED_SHARE = 0.05
 """Share of the training vectors that may change before the classifier is trained anew."""
 
 
+@dataclass(frozen=True)
+class TrainedModel:
+    """The row of content_classifier.
+
+    Attributes:
+        version: Enters the version of every row of content_classes.
+        blob: Prefix of its files; None when labels are too few for a classifier.
+        n_examples: How many items it learned from.
+        details: As stored: code, labels, classes, left_out, seed, and why there is no classifier.
+    """
+
+    version: str
+    blob: str | None
+    n_examples: int
+    details: Mapping[str, Any]
+
+
+def trained_model(ledger: Ledger) -> TrainedModel | None:
+    """The classifier as it is now; None before the first `update_classifier`."""
+    row: dict[str, Any] | None = ledger.row(MODEL, MODEL)
+    return None if row is None else TrainedModel(row["version"], row["blob"], row["n_examples"] or 0, json.loads(row["details"]))
+
+
 def update_classifier(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
     """Train the content classifier when there is reason to.
 
@@ -37,29 +62,29 @@ def update_classifier(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0
     then zero-shot against the classes people used, or general topics where nobody used any.
     """
     found = gather(ledger)
-    last = ledger.row(MODEL, MODEL)
-    reason = _reason(found, last, blobs, f"{step.code}:{seed}")
+    last = trained_model(ledger)
+    reason = _reason(found, last, blobs, f"{step.code}:{seed}") if last else "first time"
     if last is not None and not reason:
-        return _outcome(ledger, MODEL, 0, {"retrained": "no", "examples": int(last["n_examples"] or 0)})
-    row = _trained(found, blobs, step, seed) if found.examples else _untrained(found, step, seed)
+        return _outcome(ledger, MODEL, 0, {"retrained": "no", "examples": last.n_examples})
+    row = _trained(found, found.examples, blobs, step, seed) if found.examples else _untrained(found, step, seed)
     ledger.append(MODEL, WHOLE, [row], run_id)
     ledger.compact(MODEL, WHOLE)
-    notes = {"retrained": reason, "examples": int(str(row.values["n_examples"])), "classes": len(found.names)}
+    n_examples = len(found.examples.media_ids) if found.examples else 0
+    notes: Notes = {"retrained": reason, "examples": n_examples, "classes": len(found.names)}
     return _outcome(ledger, MODEL, 1, notes)
 
 
-def _reason(found: Labelled, row: Mapping[str, object] | None, blobs: Blobs, code: str) -> str:
+def _reason(found: Labelled, last: TrainedModel, blobs: Blobs, code: str) -> str:
     """Why to train anew; empty when there is none."""
-    last = _details(row)
-    if last.get("code") != code:
-        return "code changed" if last else "first time"
-    if last.get("labels") != found.labels:
+    if last.details["code"] != code:
+        return "code changed"
+    if last.details["labels"] != found.labels:
         return "labels changed"
-    if row is None or bool(row["blob"]) != (found.examples is not None):
+    if bool(last.blob) != (found.examples is not None):
         return "enough examples" if found.examples else "too few examples"
     if found.examples is None:
         return ""
-    changed = _changed_share(json.loads(blobs.get(f"{row['blob']}/vectors.json")), found.vectors)
+    changed = _changed_share(json.loads(blobs.get(f"{last.blob}/vectors.json")), found.vectors)
     return f"{changed:.0%} of the training vectors changed" if changed > CHANGED_SHARE else ""
 
 
@@ -68,10 +93,7 @@ def _changed_share(before: Mapping[str, str], now: Mapping[str, str]) -> float:
     return changed / max(len(before), 1)
 
 
-def _trained(found: Labelled, blobs: Blobs, step: Step, seed: int) -> Row:
-    examples = found.examples
-    if examples is None:
-        raise ValueError("training: there are no examples")
+def _trained(found: Labelled, examples: Examples, blobs: Blobs, step: Step, seed: int) -> Row:
     classifier, held_out = train(examples, Settings(), seed)
     version = digest([step.code, str(seed), found.labels, *(text for pair in sorted(found.vectors.items()) for text in pair)])
     files = {
@@ -124,54 +146,49 @@ def update_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str =
     The figures are of five-fold cross-validation grouped by source, stored when the model was trained, so that nothing
     is trained here: every example is judged by a model that saw neither it nor anything cut from the same recording.
     """
-    model = ledger.row(MODEL, MODEL)
-    if model is None or not model["blob"]:
+    model = trained_model(ledger)
+    if model is None or not model.blob:
         return _outcome(ledger, step.name, 0, {"evaluated": "no classifier"})
-    version = digest([step.code, model["version"]])
-    known = ledger.row(step.name, model["version"])
+    version = digest([step.code, model.version])
+    known: dict[str, Any] | None = ledger.row(step.name, model.version)
     if known is not None and known["version"] == version:
         return _evaluated(ledger, step.name, 0, known["metrics"], known["picture"])
-    held_out = json.loads(blobs.get(f"{model['blob']}/held_out.json"))
+    held_out = json.loads(blobs.get(f"{model.blob}/held_out.json"))
     result = evaluate(np.array(held_out["classes"], np.int64), np.array(held_out["probs"], np.float32), held_out["names"])
-    path = blobs.put(step.name, model["version"], version, "confusion.png", picture(result))
-    metrics = [{"model": "content_classifier", "metric": name, "value": value} for name, value in result.metrics.items()]
+    path = blobs.put(step.name, model.version, version, "confusion.png", picture(result))
+    metrics: list[dict[str, Any]] = [{"model": MODEL, "metric": name, "value": value} for name, value in result.metrics.items()]
     details = {
         "per_class": result.per_class,
         "confusion": result.confusion.tolist(),
         "classes": list(result.names),
         "method": "cross-validation grouped by source",
         "examples_per_fold": np.bincount(held_out["fold"]).tolist(),
-        "seed": _details(model).get("seed"),
+        "seed": model.details["seed"],
     }
     values = {
-        "model_version": model["version"],
+        "model_version": model.version,
         "evaluated_at": datetime.now(UTC),
         "metrics": metrics,
         "details": json.dumps(details, ensure_ascii=False),
         "picture": path,
     }
-    ledger.append(step.name, WHOLE, [Row(model["version"], version, {"evaluation": version}, values)], run_id)
+    ledger.append(step.name, WHOLE, [Row(model.version, version, {"evaluation": version}, values)], run_id)
     ledger.compact(step.name, WHOLE)
     return _evaluated(ledger, step.name, 1, metrics, path)
 
 
 def classes_task(ledger: Ledger, store_uri: str) -> AssignClasses:
     """The task that fills content_classes now: with the classifier where one is trained, else zero-shot."""
-    row = ledger.row(MODEL, MODEL)
-    if row is not None and row["blob"]:
-        return AssignClasses(store_uri, row["blob"])
-    used = _details(row).get("classes")
-    names = [str(name) for name in used] if isinstance(used, list) else []
+    model = trained_model(ledger)
+    if model is not None and model.blob:
+        return AssignClasses(store_uri, model.blob)
+    names = model.details["classes"] if model else []
     prompts: Prompts = tuple((name, (name,)) for name in names) if len(names) >= 2 else TOPICS
     return AssignClasses(store_uri, None, prompts)
 
 
-def _details(row: Mapping[str, object] | None) -> Mapping[str, object]:
-    return json.loads(str(row["details"])) if row is not None else {}
-
-
-def _evaluated(ledger: Ledger, table: str, computed: int, metrics: list[dict[str, object]], path: str) -> Outcome:
-    notes = {str(one["metric"]): float(str(one["value"])) for one in metrics}
+def _evaluated(ledger: Ledger, table: str, computed: int, metrics: list[dict[str, Any]], path: str) -> Outcome:
+    notes = {one["metric"]: one["value"] for one in metrics}
     return _outcome(ledger, table, computed, notes, {"confusion matrix": path})
 
 

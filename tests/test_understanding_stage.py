@@ -1,0 +1,305 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from avrec_dag.engine import engine
+from avrec_dag.incremental import advance
+from avrec_dag.items import Item, Row
+from avrec_dag.ledger import Ledger
+from avrec_dag.quality.combine import behaviour, library_mean, receptions, update_quality
+from avrec_dag.steps import WHOLE, Recipe, graph
+from avrec_dag.storage import Blobs
+from avrec_dag.understanding.classes import AssignClasses
+from avrec_dag.understanding.fusion import Fuse
+from avrec_dag.understanding.labels import KeepLabels
+from avrec_dag.understanding.stage import MODEL, classes_task, update_classifier, update_evaluation
+
+DAY = "2026-01-01"
+STEPS = graph(Recipe("frame@1", "audio@1", "events@1", "text@1", "1/s"))
+CENTRES = np.random.default_rng(7).standard_normal((4, 1280))
+
+
+class Library:
+    """A store whose raw_media and frame_embeddings are written by hand, and everything after them by the real steps."""
+
+    def __init__(self, folder):
+        self.uri = str(folder)
+        self.ledger, self.blobs = Ledger(self.uri), Blobs(self.uri)
+
+    def upload(self, name, *, look, label=None, source=None, seed=0):
+        """An item that looks like class `look`; `label` is what its sidecar says."""
+        vector = CENTRES[look] + 0.8 * np.random.default_rng([seed, *name.encode()]).standard_normal(1280)
+        vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+        values = {"labels": [label] if label else None, "source": source or name}
+        fields = {"video": f"{name}{seed}", **({"labels": f"{label}{source}"} if label else {})}
+        self.ledger.append("raw_media", DAY, [Row(name, f"{label}{source}{seed}", fields, values)])
+        row = Row(name, f"v{seed}", {"vector": f"{name}{seed}"}, {"vector": vector, "joint": vector[:512] / np.linalg.norm(vector[:512])})
+        self.ledger.append("frame_embeddings", DAY, [row])
+
+    def fill(self, per_class=6, classes=("cat", "dog", "sea")):
+        for look, label in enumerate(classes):
+            for i in range(per_class):
+                self.upload(f"{label}{i}.mp4", look=look, label=label, source=f"{label}{i // 2}")
+
+    def remove(self, name):
+        for table in ("raw_media", "frame_embeddings"):
+            self.ledger.tombstone(table, DAY, [name])
+
+    def advance(self):
+        run = engine("inline")
+        advance(self.ledger, run, STEPS["fused_features"], DAY, Fuse())
+        advance(self.ledger, run, STEPS["labels"], WHOLE, KeepLabels())
+
+    def train(self, step=STEPS[MODEL], seed=0):
+        self.advance()
+        return update_classifier(self.ledger, self.blobs, step, seed=seed)
+
+    def classify(self):
+        return advance(self.ledger, engine("inline"), STEPS["content_classes"], DAY, classes_task(self.ledger, self.uri))
+
+    @property
+    def model(self):
+        return self.ledger.row(MODEL, MODEL)
+
+
+@pytest.fixture
+def library(tmp_path):
+    return Library(tmp_path)
+
+
+@pytest.fixture
+def trained(library):
+    library.fill()
+    library.train()
+    return library
+
+
+def test_labelled_items_train_a_classifier_that_sorts_new_uploads(trained):
+    trained.upload("new.mp4", look=1)
+    trained.advance()
+    assert trained.classify().computed == 19
+    row = trained.ledger.row("content_classes", "new.mp4")
+    assert row["labels"] == ["dog"]
+    assert row["method"] == "classifier"
+    assert set(row["class_names"]) == {"cat", "dog", "sea"}
+    assert sum(row["class_probs"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_nothing_changed_trains_nothing_and_reclassifies_nothing(trained):
+    trained.classify()
+    before = trained.model
+    assert trained.train().computed == 0
+    assert trained.model == before
+    assert trained.classify().computed == 0
+
+
+def test_one_edited_item_does_not_reclassify_the_library(library):
+    library.fill(per_class=8)
+    library.train()
+    library.classify()
+    version = library.model["version"]
+    library.upload("cat0.mp4", look=0, label="cat", source="cat0", seed=1)
+    assert library.train().computed == 0
+    assert library.model["version"] == version
+    assert library.classify().computed == 1
+
+
+def test_more_than_five_per_cent_of_changed_vectors_retrain(trained):
+    version = trained.model["version"]
+    trained.upload("cat0.mp4", look=0, label="cat", source="cat0", seed=1)
+    outcome = trained.train()
+    assert outcome.computed == 1
+    assert "training vectors changed" in outcome.notes["retrained"]
+    assert trained.model["version"] != version
+
+
+@pytest.mark.parametrize("change", ["label", "source", "removal", "code", "seed"])
+def test_a_label_a_source_the_code_or_the_seed_retrain(trained, change):
+    version = trained.model["version"]
+    if change == "label":
+        trained.upload("dog0.mp4", look=1, label="puppy", source="dog0")
+    elif change == "source":
+        trained.upload("dog0.mp4", look=1, label="dog", source="elsewhere")
+    elif change == "removal":
+        trained.remove("dog0.mp4")
+    step = dataclasses.replace(STEPS[MODEL], code="2") if change == "code" else STEPS[MODEL]
+    assert trained.train(step, seed=1 if change == "seed" else 0).computed == 1
+    assert trained.model["version"] != version
+
+
+def test_the_model_row_names_its_blob_and_what_it_learned_from(trained):
+    row = trained.model
+    assert dict(row["fields"]) == {"model": row["version"]}
+    assert row["n_examples"] == 18
+    assert json.loads(row["details"])["classes"] == ["cat", "dog", "sea"]
+    assert trained.blobs.exists(f"{row['blob']}/model.safetensors")
+    assert trained.blobs.exists(f"{row['blob']}/model.json")
+
+
+@pytest.mark.parametrize(
+    ("uploads", "classes"),
+    [
+        ({}, []),
+        ({"a.mp4": ("cat", "a"), "b.mp4": ("cat", "b")}, ["cat"]),
+        ({"a.mp4": ("cat", "a"), "b.mp4": ("cat", "b"), "c.mp4": ("dog", "c")}, ["cat", "dog"]),
+        ({"a.mp4": ("cat", "s"), "b.mp4": ("cat", "s"), "c.mp4": ("dog", "s"), "d.mp4": ("dog", "s")}, ["cat", "dog"]),
+    ],
+    ids=["no labels", "one class", "a class with one example", "one recording"],
+)
+def test_too_few_labels_leave_a_row_that_says_why_and_no_blob(library, uploads, classes):
+    for name, (label, source) in uploads.items():
+        library.upload(name, look=len(label) % 4, label=label, source=source)
+    assert library.train().computed == 1
+    details = json.loads(library.model["details"])
+    assert library.model["blob"] is None
+    assert "2 classes" in details["why"]
+    assert details["classes"] == classes
+    assert library.train().computed == 0
+    assert update_evaluation(library.ledger, library.blobs, STEPS["classifier_evaluation"]).computed == 0
+
+
+def test_without_a_classifier_the_classes_people_used_are_what_zero_shot_chooses_from(library):
+    assert isinstance(classes_task(library.ledger, library.uri), AssignClasses)
+    assert len(classes_task(library.ledger, library.uri).prompts) > 30
+    library.upload("a.mp4", look=0, label="cat")
+    library.upload("b.mp4", look=1, label="dog")
+    library.train()
+    task = classes_task(library.ledger, library.uri)
+    assert task.classifier_blob is None
+    assert [name for name, _ in task.prompts] == ["cat", "dog"]
+
+
+def test_enough_labels_later_train_a_classifier(library):
+    library.upload("cat0.mp4", look=0, label="cat")
+    library.train()
+    zero_shot = library.model["version"]
+    library.fill()
+    library.train()
+    assert library.model["blob"]
+    assert library.model["version"] != zero_shot
+
+
+def test_a_class_that_one_recording_shows_is_left_out_and_named(trained):
+    trained.upload("rare.mp4", look=3, label="rare")
+    trained.train()
+    details = json.loads(trained.model["details"])
+    assert details["classes"] == ["cat", "dog", "sea"]
+    assert set(details["left_out"]) == {"rare"}
+
+
+def test_a_nan_vector_keeps_its_item_out_of_training_and_the_day_goes_on(library):
+    library.fill()
+    library.ledger.append("frame_embeddings", DAY, [Row("cat0.mp4", "bad", {"vector": "bad"}, {"vector": [float("nan")] * 1280})])
+    library.train()
+    assert library.model["n_examples"] == 17
+    assert library.ledger.counts("fused_features", DAY).failed == 1
+
+
+def test_each_model_is_evaluated_once_and_history_is_kept(trained):
+    def evaluated():
+        return update_evaluation(trained.ledger, trained.blobs, STEPS["classifier_evaluation"])
+
+    first = evaluated()
+    assert first.computed == 1
+    assert first.notes["accuracy"] > 3 * first.notes["majority_accuracy"] * 0.9
+    assert trained.blobs.get(first.blobs["confusion matrix"]).startswith(b"\x89PNG")
+    again = evaluated()
+    assert again.computed == 0
+    assert again.notes == first.notes
+    trained.upload("cat9.mp4", look=0, label="cat")
+    trained.train()
+    assert evaluated().computed == 1
+    rows = trained.ledger.rows("classifier_evaluation").to_pylist()
+    assert len(rows) == 2
+    assert trained.model["version"] in {row["model_version"] for row in rows}
+    details = json.loads(rows[0]["details"])
+    assert sum(map(sum, details["confusion"])) in (18, 19)
+
+
+def test_labels_are_cleaned_and_one_name_in_two_spellings_is_one_class():
+    parents = {"raw_media": {"labels": ["  Big   Cat ", "big cat", "", "ＤＯＧ"], "source": None, "creator": "x"}}
+    (row,) = KeepLabels()([Item("a.mp4", "v", WHOLE, parents)])
+    assert row.values == {"labels": ["big cat", "dog"], "source": "a.mp4", "origin": "sidecar"}
+
+
+def event(user, media_id, weight, number=0):
+    return Row(f"{user}-{media_id}-{number}", "1", {"event": "1"}, {"user_id": user, "media_id": media_id, "weight": weight})
+
+
+@pytest.fixture
+def rated(library):
+    rows = [Row(name, "v1", {"score": f"{score}"}, {"score": score}) for name, score in {"a.mp4": 0.8, "b.mp4": 0.8, "c.mp4": 0.4}.items()]
+    library.ledger.append("technical_quality", DAY, rows)
+    return library
+
+
+def scores(library):
+    return {row["media_id"]: row for row in library.ledger.rows("quality_scores").to_pylist()}
+
+
+def react(library, *events, day=DAY):
+    library.ledger.append("feedback_events", day, list(events))
+    return update_quality(library.ledger, STEPS["quality_scores"])
+
+
+def test_an_item_nobody_reacted_to_scores_as_it_measures(rated):
+    assert update_quality(rated.ledger, STEPS["quality_scores"]).computed == 3
+    row = scores(rated)["a.mp4"]
+    assert row["score"] == row["technical"] == pytest.approx(0.8)
+    assert row["behaviour"] is None
+    assert "nobody" in row["reason"]
+
+
+def test_what_people_did_moves_the_score_the_more_the_more_people(rated):
+    liked = [event(f"u{i}", "a.mp4", 1.0) for i in range(30)]
+    disliked = [event(f"u{i}", "b.mp4", -1.0) for i in range(30)]
+    react(rated, *liked[:3], *disliked[:3])
+    few = scores(rated)
+    react(rated, *liked[3:], *disliked[3:], day="2026-01-02")
+    many = scores(rated)
+    assert many["a.mp4"]["score"] > few["a.mp4"]["score"] > few["b.mp4"]["score"] > many["b.mp4"]["score"]
+    assert many["a.mp4"]["n_events"] == 30
+    assert "30 people" in many["a.mp4"]["reason"]
+    assert "better" in many["a.mp4"]["reason"]
+
+
+def test_one_person_who_presses_a_hundred_times_counts_as_one(rated):
+    react(rated, *(event("fan", "a.mp4", 1.0, i) for i in range(100)), event("other", "b.mp4", 1.0))
+    found = scores(rated)
+    assert found["a.mp4"]["score"] == pytest.approx(found["b.mp4"]["score"])
+    assert found["a.mp4"]["n_events"] == 100
+
+
+def test_only_items_with_news_are_scored_again(rated):
+    react(rated, event("u", "a.mp4", 0.0), event("u", "b.mp4", 0.0))
+    assert react(rated).computed == 0
+    assert react(rated, event("v", "a.mp4", 0.02), day="2026-01-02").computed == 1
+
+
+def test_scores_do_not_depend_on_how_events_arrived(tmp_path):
+    events = [event(f"u{i % 7}", f"{'abc'[i % 3]}.mp4", (i % 5) / 2 - 1, i) for i in range(40)]
+    found = []
+    for name, parts in {"at once": [events], "one by one": [[e] for e in events]}.items():
+        library = Library(tmp_path / name)
+        library.ledger.append("technical_quality", DAY, [Row(f"{x}.mp4", "v", {"score": "1"}, {"score": 0.6}) for x in "abc"])
+        for part in parts:
+            react(library, *part)
+        found.append({key: (row["version"], row["score"]) for key, row in scores(library).items()})
+    assert found[0] == found[1]
+
+
+def test_an_item_that_left_loses_its_score_and_events_of_unknown_items_are_ignored(rated):
+    react(rated, event("u", "gone.mp4", 1.0))
+    rated.ledger.tombstone("technical_quality", DAY, ["a.mp4"])
+    assert update_quality(rated.ledger, STEPS["quality_scores"]).removed == 1
+    assert set(scores(rated)) == {"b.mp4", "c.mp4"}
+
+
+def test_the_average_starts_at_the_library_mean_and_ends_at_what_people_said(rated):
+    react(rated, *(event(f"u{i}", "a.mp4", 1.0) for i in range(1000)), *(event(f"u{i}", "b.mp4", -1.0) for i in range(1000)))
+    received = receptions(rated.ledger)
+    assert library_mean(received) == 0.5
+    assert library_mean({}) == 0.5
+    assert behaviour(received["a.mp4"], 0.5) > 0.99
