@@ -63,18 +63,19 @@ class MadeLibrary:
         for table in UPSTREAM:
             self.ledger.tombstone(table, WHOLE if table == "quality_scores" else DAY, [media_id])
 
-    def refresh(self) -> dict[str, Outcome]:
-        """Every stage of this part of the graph, in order; feedback over all of its days."""
+    def refresh(self, *, measured: bool = True) -> dict[str, Outcome]:
+        """Every stage of this part of the graph, in order; feedback over all of its days; without the measurements if so asked."""
         days = [stage.update_feedback(self.ledger, self.log, STEPS["feedback_events"], day) for day in self.log.days()]
         outcomes = [
             *days,
             stage.update_interactions(self.ledger, STEPS["interactions"]),
             stage.update_recommender(self.ledger, self.blobs, STEPS["recommender"]),
             stage.update_index(self.ledger, self.blobs, STEPS["item_index"]),
-            stage.update_recommender_evaluation(self.ledger, self.blobs, STEPS["recommender_evaluation"]),
             stage.update_recommendations(self.ledger, self.blobs, STEPS["recommendations"]),
-            stage.update_health(self.ledger, STEPS["recommendation_health"]),
         ]
+        if measured:
+            outcomes.append(stage.update_recommender_evaluation(self.ledger, self.blobs, STEPS["recommender_evaluation"]))
+            outcomes.append(stage.update_health(self.ledger, STEPS["recommendation_health"]))
         return {outcome.table: outcome for outcome in outcomes}
 
     def recommender(self) -> Recommender:

@@ -24,7 +24,7 @@ PEOPLE = [f"made-user-{number:03d}" for number in range(40)]
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     made = made_library(tmp_path_factory.mktemp("library"))
-    made.refresh()
+    made.refresh(measured=False)
     yield made
     made.log.close()
 

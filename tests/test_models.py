@@ -97,8 +97,10 @@ def test_centring_removes_what_all_items_share_and_keeps_unit_length():
 
 def test_content_likes_what_is_like_the_liked_and_unlike_the_disliked():
     vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2]]
-    scores = content.score(sp.csr_matrix(np.array([[0.7, 0, -0.2, 0, 0]], np.float32)), vectors)
-    np.testing.assert_allclose(scores[0], [1, 1, -content.DISLIKED_SHARE, -content.DISLIKED_SHARE, 0])
+    scores = content.score(sp.csr_matrix(np.array([[0.9, 0, -0.2, 0, 0], [0, 0, 0, 0, 0]], np.float32)), vectors)
+    disliked = 0.2 * content.DISLIKED_COUNTS
+    np.testing.assert_allclose(scores[0], np.array([0.9, 0.9, -disliked, -disliked, 0]) / (0.9 + disliked), rtol=1e-5)
+    assert scores[1].tolist() == [0, 0, 0, 0, 0]
 
 
 @settings(max_examples=50, deadline=None)

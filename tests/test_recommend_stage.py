@@ -81,7 +81,7 @@ def test_one_like_changes_that_persons_list_and_writes_one_history(library):
     user_id = "made-user-005"
     liked = unseen(library, user_id)
     library.log.add([like(user_id, liked)])
-    outcomes = library.refresh()
+    outcomes = library.refresh(measured=False)
     assert outcomes["feedback_events"].computed == 1
     assert outcomes["interactions"].computed == 1
     assert outcomes["recommender"].computed == 1
@@ -120,7 +120,7 @@ def test_a_new_item_is_recommended_before_anybody_has_met_it(library):
     new = [(f"car/new-{n}.mp4", "car", 0.9) for n in range(3)]
     vectors = made_vectors([*made_items(), *new])[-3:]
     library.put(new, vectors)
-    library.refresh()
+    library.refresh(measured=False)
     shown = {media_id for media_ids in lists(library).values() for media_id in media_ids}
     assert {media_id for media_id, _, _ in new} <= shown
 
@@ -128,13 +128,13 @@ def test_a_new_item_is_recommended_before_anybody_has_met_it(library):
 def test_a_changed_vector_rebuilds_the_index_and_leaves_the_model_alone(library):
     item = made_items()[:1]
     library.put(item, made_vectors(item, seed=9))
-    outcomes = library.refresh()
+    outcomes = library.refresh(measured=False)
     assert (outcomes["item_index"].computed, outcomes["recommender"].computed) == (1, 0)
 
 
 def test_an_erased_person_leaves_every_table(library):
     library.log.erase_user("made-user-007")
-    library.refresh()
+    library.refresh(measured=False)
     for table in ("feedback_events", "interactions", "recommendations"):
         assert "made-user-007" not in library.ledger.rows(table, columns=["user_id"])["user_id"].to_pylist()
 

@@ -1,10 +1,11 @@
-"""Likeness of content: a person is the weighted mean of the items they liked, less those they did not."""
+"""Likeness of content: a person is the weighted mean of the items they met, disliked ones counting against."""
 
 import numpy as np
 import scipy.sparse as sp
 
-DISLIKED_SHARE = 0.5
-"""How much the mean of the disliked items counts against the mean of the liked ones."""
+DISLIKED_COUNTS = 0.25
+"""How much a disliked item counts beside one liked as strongly. On made people, who dislike what is not to their taste at random, more
+loses accuracy (NDCG@10 of content alone 0.45 at 0.25, 0.42 at 1) and less makes dislikes unfelt."""
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:
@@ -15,13 +16,12 @@ def centred(vectors: np.ndarray) -> np.ndarray:
 
 
 def shares(weights: sp.csr_matrix) -> sp.csr_matrix:
-    """What each item of a history adds to the profile: (users, items), liked ones sum to 1, disliked ones to -`DISLIKED_SHARE`."""
+    """What each item of a history adds to the profile: (users, items), signed as the weights, magnitudes summing to 1 per person."""
     result = weights.copy().astype(np.float32)
+    result.data = np.where(result.data < 0, DISLIKED_COUNTS * result.data, result.data)
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    for sign, total in ((1.0, 1.0), (-1.0, DISLIKED_SHARE)):
-        of_sign = result.data * sign > 0
-        sums = np.bincount(row[of_sign], weights=np.abs(result.data[of_sign]), minlength=weights.shape[0])
-        result.data[of_sign] *= total / sums[row[of_sign]]
+    sums = np.bincount(row, weights=np.abs(result.data), minlength=weights.shape[0])
+    result.data = np.divide(result.data, sums[row], out=np.zeros_like(result.data), where=sums[row] > 0)
     return result
 
 
