@@ -29,6 +29,19 @@ CHANGED_SHARE = 0.05
 
 
 @dataclass(frozen=True)
+class _TrainingRecipe:
+    """What besides the data decides the result of a training."""
+
+    code: str
+    seed: int
+    settings: Settings
+
+    @property
+    def digest(self) -> str:
+        return digest([self.code, str(self.seed), self.settings.model_dump_json()])
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """The row of content_classifier.
 
@@ -36,7 +49,7 @@ class TrainedModel:
         version: Enters the version of every row of content_classes.
         blob: Prefix of its files; None when labels are too few for a classifier.
         n_examples: How many items it learned from.
-        details: As stored: code, labels, classes, left_out, seed, and why there is no classifier.
+        details: As stored: recipe, labels, classes, left_out, seed, and why there is no classifier.
     """
 
     version: str
@@ -51,22 +64,24 @@ def trained_model(ledger: Ledger) -> TrainedModel | None:
     return None if row is None else TrainedModel(row["version"], row["blob"], row["n_examples"] or 0, json.loads(row["details"]))
 
 
-def update_classifier(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+def update_classifier(
+    ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "", settings: Settings | None = None
+) -> Outcome:
     """Train the content classifier when there is reason to.
 
-    Reasons: a label or a source changed, came or went; the step's code or the seed changed; or more than 5 % of the
+    Reasons: a label or a source changed, came or went; the step's code, the seed or the settings changed; or more than 5 % of the
     training vectors changed, came or went. The row's version enters the version of every row of content_classes, so
     an edited title must not retrain: it would reclassify the library for the sake of one item.
 
     With fewer than two classes that at least two sources show, the row says so and names no blob; content_classes is
     then zero-shot against the classes people used, or general topics where nobody used any.
     """
-    found = gather(ledger)
+    found, recipe = gather(ledger), _TrainingRecipe(step.code, seed, settings or Settings())
     last = trained_model(ledger)
-    reason = _reason(found, last, blobs, f"{step.code}:{seed}") if last else "first time"
+    reason = _reason(found, last, blobs, recipe) if last else "first time"
     if last is not None and not reason:
         return _outcome(ledger, MODEL, 0, {"retrained": "no", "examples": last.n_examples})
-    row = _trained(found, found.examples, blobs, step, seed) if found.examples else _untrained(found, step, seed)
+    row = _trained(found, found.examples, blobs, recipe) if found.examples else _untrained(found, recipe)
     ledger.append(MODEL, WHOLE, [row], run_id)
     ledger.compact(MODEL, WHOLE)
     n_examples = len(found.examples.media_ids) if found.examples else 0
@@ -74,10 +89,10 @@ def update_classifier(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0
     return _outcome(ledger, MODEL, 1, notes)
 
 
-def _reason(found: Labelled, last: TrainedModel, blobs: Blobs, code: str) -> str:
+def _reason(found: Labelled, last: TrainedModel, blobs: Blobs, recipe: _TrainingRecipe) -> str:
     """Why to train anew; empty when there is none."""
-    if last.details["code"] != code:
-        return "code changed"
+    if last.details["recipe"] != recipe.digest:
+        return "code, seed or settings changed"
     if last.details["labels"] != found.labels:
         return "labels changed"
     if bool(last.blob) != (found.examples is not None):
@@ -93,9 +108,9 @@ def _changed_share(before: Mapping[str, str], now: Mapping[str, str]) -> float:
     return changed / max(len(before), 1)
 
 
-def _trained(found: Labelled, examples: Examples, blobs: Blobs, step: Step, seed: int) -> Row:
-    classifier, held_out = train(examples, Settings(), seed)
-    version = digest([step.code, str(seed), found.labels, *(text for pair in sorted(found.vectors.items()) for text in pair)])
+def _trained(found: Labelled, examples: Examples, blobs: Blobs, recipe: _TrainingRecipe) -> Row:
+    classifier, held_out = train(examples, recipe.settings, recipe.seed)
+    version = digest([recipe.digest, found.labels, *(text for pair in sorted(found.vectors.items()) for text in pair)])
     files = {
         **classifier.files(),
         "held_out.json": _held_out_file(examples, held_out),
@@ -104,24 +119,24 @@ def _trained(found: Labelled, examples: Examples, blobs: Blobs, step: Step, seed
     for name, data in files.items():
         blobs.put(MODEL, MODEL, version, name, data)
     details = {
-        **_common(found, step, seed),
+        **_common(found, recipe),
         "classes": list(examples.names),
         "temperature": held_out.temperature,
         "epochs_per_fold": list(held_out.epochs),
-        "settings": Settings().model_dump(),
+        "settings": recipe.settings.model_dump(),
     }
     return _row(version, blobs.prefix(MODEL, MODEL, version), len(examples.media_ids), details)
 
 
-def _untrained(found: Labelled, step: Step, seed: int) -> Row:
+def _untrained(found: Labelled, recipe: _TrainingRecipe) -> Row:
     """The row that says why there is no classifier; its version changes only with the classes zero-shot will choose from."""
     why = f"a classifier needs 2 classes, each shown by {LEAST_SOURCES} sources; found {len(found.names)} classes in use"
-    details = {**_common(found, step, seed), "why": why, "classes": list(found.names)}
-    return _row(digest([step.code, "zero-shot", *found.names]), None, 0, details)
+    details = {**_common(found, recipe), "why": why, "classes": list(found.names)}
+    return _row(digest([recipe.code, "zero-shot", *found.names]), None, 0, details)
 
 
-def _common(found: Labelled, step: Step, seed: int) -> dict[str, object]:
-    return {"code": f"{step.code}:{seed}", "labels": found.labels, "left_out": dict(found.left_out), "seed": seed}
+def _common(found: Labelled, recipe: _TrainingRecipe) -> dict[str, object]:
+    return {"recipe": recipe.digest, "labels": found.labels, "left_out": dict(found.left_out), "seed": recipe.seed}
 
 
 def _row(version: str, blob: str | None, n_examples: int, details: Mapping[str, object]) -> Row:
