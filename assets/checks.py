@@ -64,7 +64,7 @@ def _checks(table: str) -> dg.AssetChecksDefinition:
 
 
 def _result(table: str, verdict: Verdict) -> dg.AssetCheckResult:
-    metadata: dict[str, object] = dict(verdict.observed)
+    metadata: dict[str, float | dg.MarkdownMetadataValue] = dict(verdict.observed)
     if verdict.offenders:
         metadata["offenders"] = dg.MetadataValue.md("\n".join(f"- {plain(key, 300)}" for key in verdict.offenders))
     return dg.AssetCheckResult(

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pyarrow.compute as pc
-
 from assets.pictures import embedded, plain, table, thumbnail
 from avrec_dag.items import Outcome
 from avrec_dag.ledger import Ledger
@@ -67,13 +65,13 @@ def _tags(name: str) -> "Show":
 
 def _technical(ledger: Ledger, blobs: Blobs, day: str) -> str:
     rows = ledger.rows("technical_quality", day, ["score", "signals"])
-    rows = rows.take(pc.sort_indices(rows, [("score", "ascending")])).slice(0, _ITEMS).to_pylist()
+    rows = rows.sort_by([("score", "ascending")]).slice(0, _ITEMS).to_pylist()
     return _with_pictures(ledger, blobs, day, rows, ["score, worst first", "weakest signal"], lambda r: [f"{r['score']:.2f}", _weakest(r)])
 
 
 def _scores(ledger: Ledger, blobs: Blobs, _: str) -> str:
     rows = ledger.rows("quality_scores", None, ["score", "reason"])
-    best = rows.take(pc.sort_indices(rows, [("score", "descending")])).slice(0, _ITEMS).to_pylist()
+    best = rows.sort_by([("score", "descending")]).slice(0, _ITEMS).to_pylist()
     return _with_pictures(ledger, blobs, None, best, ["score, best first", "why"], lambda r: [f"{r['score']:.2f}", plain(r["reason"], 200)])
 
 

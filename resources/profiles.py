@@ -15,6 +15,7 @@ from resources.media import Media
 from resources.store import Store
 
 _T = TypeVar("_T")
+_Number = TypeVar("_Number", int, float)
 _START = date(2026, 1, 1)
 
 
@@ -116,8 +117,8 @@ def _read(env: Mapping[str, str], name: str, convert: Callable[[str], _T], expec
         raise SettingError(f"{name} is {text!r}, expected {expected}; correct it or leave it out (default: {default})") from None
 
 
-def _within(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
-    def convert(text: str) -> float:
+def _within(kind: type[_Number], low: _Number, high: _Number) -> Callable[[str], _Number]:
+    def convert(text: str) -> _Number:
         number = kind(text)
         if not low <= number <= high:  # also refuses NaN
             raise ValueError

@@ -49,7 +49,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
     },
     "recommender_evaluation": {
         **_METRICS, "least_metric": "list_min([m.value FOR m IN metrics])",
-        "beats_popularity": f"{_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",
+        "beats_popularity": f"(details->>'$.people')::BIGINT = 0 OR {_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",
     },
     "recommendations": {
         "n_items": "len(media_ids)", "every_item_has_its_score": "len(media_ids) = len(scores)",
