@@ -134,6 +134,15 @@ def test_the_sidecar_beside_a_file_overrides_the_line_of_its_folder_key_by_key(l
     assert (row["title"], row["language"], row["creator"]) == ("json", "zh", "ada")
 
 
+def test_a_file_at_the_top_may_speak_of_folders_below_and_the_nearest_has_the_last_word(library):
+    library.clip("x/y/a.mp4")
+    library.write("metadata.jsonl", '{"file": "x/y/a.mp4", "title": "top", "creator": "ada"}\n')
+    library.write("x/y/metadata.csv", "file,title\n./a.mp4,near\n")
+    library.ingest()
+    row = library.row("x/y/a.mp4")
+    assert (row["title"], row["creator"]) == ("near", "ada")
+
+
 def test_a_removed_upload_leaves_and_a_replaced_one_is_probed_again(library):
     library.clip("a.mp4")
     library.clip("b.mp4")

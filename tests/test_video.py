@@ -3,6 +3,7 @@ import io
 import av
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from avrec_dag import synthetic
 from avrec_dag.errors import MediaError
@@ -93,6 +94,20 @@ def test_a_still_picture_is_one_frame(tmp_path, name):
     method, ((at_s, rgb),) = sampled(path, None)
     assert (method, at_s, rgb.shape) == ("still", 0.0, (180, 320, 3))
     assert np.abs(rgb.astype(int) - painter("checkers", 4, (320, 180))(0.5)).mean() < 15
+
+
+@pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_pictures_are_turned_and_mirrored_as_their_exif_says(suffix, turn):
+    made = Image.fromarray(painter("face", 1, (80, 40))(0.3))
+    exif = made.getexif()
+    exif[0x0112], exif[0x010F] = turn, "a camera"
+    file = io.BytesIO()
+    made.save(file, suffix, exif=exif)
+    ((_, rgb),) = sample(file, Sampling(), None)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
+    assert rgb.shape == shown.shape
+    assert np.abs(rgb.astype(int) - shown).mean() < 6
 
 
 def test_a_gif_is_decoded_frame_by_frame(tmp_path):

@@ -115,12 +115,14 @@ class _Sidecars:
         beside = (f"{upload.key}{SIDECAR_SUFFIX}", str(path.with_suffix(SIDECAR_SUFFIX)))
         records: list[tuple[str, Mapping[str, object]]] = []
         warnings: list[str] = []
-        for name in reversed(FOLDER_FILES):
-            folder_file = self._folder_file(str(path.with_name(name)))
-            if folder_file and path.name in folder_file.records:
-                records.append((name, folder_file.records[path.name]))
-            elif folder_file:
-                warnings += folder_file.warnings
+        for folder in reversed(path.parents):  # the nearest folder has the last word
+            for name in reversed(FOLDER_FILES):
+                folder_file = self._folder_file(str(folder / name))
+                record = folder_file.records.get(str(path.relative_to(folder))) if folder_file else None
+                if record:
+                    records.append((name, record))
+                elif folder_file and folder == path.parent:
+                    warnings += folder_file.warnings
         return Listed(upload, next((self._files[name] for name in beside if name in self._files), None), tuple(records), tuple(warnings))
 
     def _folder_file(self, key: str) -> FolderFile | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -42,14 +43,34 @@ class Orientation:
 
 def orientation(frame: "av.VideoFrame") -> Orientation:
     """The orientation that a frame's display matrix (container or EXIF) asks for; upright where there is none."""
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d = np.frombuffer(matrix, "<i4")[:5]
+    # FFmpeg maps (x, y) to (a x + c y, b x + d y).
+    if abs(int(b)) > abs(int(a)):
+        return Orientation(True, flip_rows=bool(b < 0), flip_columns=bool(c < 0))
+    return Orientation(False, flip_rows=bool(d < 0), flip_columns=bool(a < 0))
+
+
+def _display_matrix(frame: "av.VideoFrame") -> bytes | None:
+    _tolerate_unnamed_side_data()
     for side in cast("Iterable[Any]", frame.side_data):
         if side.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d = np.frombuffer(bytes(side), "<i4")[:5]
-            # FFmpeg maps (x, y) to (a x + c y, b x + d y).
-            if abs(int(b)) > abs(int(a)):
-                return Orientation(True, flip_rows=b < 0, flip_columns=c < 0)
-            return Orientation(False, flip_rows=d < 0, flip_columns=a < 0)
-    return Orientation()
+            return bytes(side)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _tolerate_unnamed_side_data() -> None:
+    """Let PyAV list the side data of pictures with EXIF.
+
+    PyAV 18 has no name for that kind and then refuses the whole list, the display matrix with it; `frame.rotation` alone
+    would turn a mirrored picture upside down. Kinds without a name get that of one that nothing here reads.
+    """
+    from av.sidedata.sidedata import Type
+
+    setattr(Type, "_missing_", classmethod(lambda cls, _value: cls.VIDEO_HINT))  # noqa: B010 - a type checker allows no assignment
 
 
 def displayed_size(frame: "av.VideoFrame", pixel_aspect: Fraction | None) -> tuple[int, int]:

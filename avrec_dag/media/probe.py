@@ -173,6 +173,8 @@ def _concluded(name: str, container: "InputContainer", seen: list[_Seen], warnin
 def _nothing_decodes(name: str, seen: list[_Seen]) -> str:
     codecs = ", ".join(f"{one.stream.type} {one.stream.codec_context.name}" for one in seen)
     for one in seen:
+        if one.stream.codec_context.name == "webp":
+            return f"{name}: is damaged or an animated WebP, which FFmpeg cannot decode; upload it as GIF or MP4"
         if one.stream.type == "video" and not one.stream.codec_context.width:
             return f"{name}: the size of the picture cannot be read or passes {MAX_PIXELS} pixels ({codecs}); upload it again, smaller"
     return f"{name}: nothing in it can be decoded ({codecs}); the data is damaged, so upload it again"

@@ -147,7 +147,7 @@ class FolderFile:
 
 
 def read_folder_file(data: bytes, where: str) -> FolderFile:
-    """Read a `metadata.jsonl` or `metadata.csv`; each line names its upload in the column `file` (or `file_name`).
+    """Read a `metadata.jsonl` or `metadata.csv`; each line names its upload, relative to its folder, in the column `file` (or `file_name`).
 
     Args:
         data: The whole file.
@@ -165,7 +165,7 @@ def read_folder_file(data: bytes, where: str) -> FolderFile:
             continue
         name = record.get("file") or record.get("file_name")
         if isinstance(name, str) and name:
-            records[name] = record
+            records[name.removeprefix("./")] = record
         else:
             warnings.append(f'{where}: line {number} names no upload in "file"; it is ignored')
     return FolderFile(records, tuple(warnings[:_MAX_WARNINGS]))

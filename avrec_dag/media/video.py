@@ -5,20 +5,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.errors import MediaError
 from avrec_dag.media.opening import opened, picture_stream
-from avrec_dag.media.orientation import orientation
+from avrec_dag.media.painter import Painter
 from avrec_dag.media.sampling import Sampling
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-    from av.video.reformatter import VideoReformatter
 
 Method = Literal["keyframes", "all", "still"]
 Frame = tuple[float, NDArray[np.uint8]]
@@ -94,7 +93,7 @@ class Decoding:
                 context.skip_frame = "NONREF"
                 if not self._exact:
                     context.options = {**context.options, "skip_loop_filter": "all"}
-            painter = _Painter(stream, self._long_side_px)
+            painter = Painter(stream, self._long_side_px)
             yield from way(_Film(container, stream, painter, (container.start_time or 0) / 1e6, self._wanted_s, self._keys))
 
 
@@ -110,7 +109,7 @@ class _Keys:
 class _Film:
     container: "InputContainer"
     stream: "av.VideoStream"
-    painter: "_Painter"
+    painter: "Painter"
     start_s: float
     wanted_s: list[float]
     keys: _Keys
@@ -186,32 +185,6 @@ def _decoded_frames(film: _Film) -> "Iterator[av.VideoFrame]":
     for packet in _packets(film.container, film.stream):
         yield from _decoded(film.stream, packet)
     yield from _decoded(film.stream, None)
-
-
-@dataclass
-class _Painter:
-    """Turns decoded frames into small upright RGB pictures."""
-
-    stream: "av.VideoStream"
-    long_side_px: int
-    reformatter: "VideoReformatter | None" = None
-
-    def picture(self, frame: "av.VideoFrame") -> NDArray[np.uint8]:
-        from av.video.reformatter import VideoReformatter
-
-        self.reformatter = self.reformatter or VideoReformatter()
-        aspect = float(self.stream.sample_aspect_ratio or 1)
-        full_width = frame.width * (aspect if 0.125 <= aspect <= 8 else 1)
-        scale = min(1.0, self.long_side_px / max(full_width, frame.height))
-        width, height = max(1, round(full_width * scale)), max(1, round(frame.height * scale))
-        one_field = frame.interlaced_frame and frame.height >= 2 * 8
-        small = self.reformatter.reformat(frame, width, frame.height if one_field else height, "rgb24", interpolation="AREA")
-        rgb = cast("NDArray[np.uint8]", small.to_ndarray())
-        if one_field:  # both fields together would show everything that moves as a comb
-            import cv2
-
-            rgb = cast("NDArray[np.uint8]", cv2.resize(rgb[::2], (width, height), interpolation=cv2.INTER_AREA))
-        return orientation(frame).shown(rgb)
 
 
 def _stamp(packet: "av.Packet") -> int | None:
