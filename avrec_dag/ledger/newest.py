@@ -1,14 +1,8 @@
 """Which of the stored rows of each key count."""
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
-
-_LAST = """
-    SELECT "{key}" AS key, arg_max({{'at_row': at_row, 'gone': gone, 'written_ns': written_ns}}, written_ns) AS last
-    FROM light GROUP BY "{key}", partition
-"""
 
 
 def newest(stored: pa.Table, key: str) -> pa.Table:
@@ -18,7 +12,8 @@ def newest(stored: pa.Table, key: str) -> pa.Table:
         stored: Rows with the columns key, partition, written_ns, gone and any others.
         key: Name of the key column.
     """
-    return _pick(stored, key, f"SELECT last.at_row FROM ({_LAST.format(key=key)}) ORDER BY key")
+    order = _order(stored, key)
+    return _taken(stored, order["at_row"].to_numpy()[_firsts(order, key, "partition")])
 
 
 def live(stored: pa.Table, key: str) -> pa.Table:
@@ -26,23 +21,38 @@ def live(stored: pa.Table, key: str) -> pa.Table:
 
     A tombstone speaks for its partition alone: an item that moved to another day lives there, whichever was written first.
     """
-    standing = f"SELECT key, last FROM ({_LAST.format(key=key)}) WHERE NOT last.gone"
-    return _pick(stored, key, f"SELECT arg_max(last.at_row, last.written_ns) FROM ({standing}) GROUP BY key ORDER BY key")
-
-
-def _pick(stored: pa.Table, key: str, sql: str) -> pa.Table:
-    """The rows whose numbers the query gives: only the light columns pass through DuckDB, never vectors."""
-    light = stored.select(dict.fromkeys([key, "partition", "written_ns", "gone"]))
-    light = light.append_column("at_row", pa.array(np.arange(stored.num_rows)))
-    with duckdb.connect() as con:
-        con.register("light", light)
-        rows = con.execute(sql).fetchnumpy()
-    (chosen,) = rows.values()
-    if len(chosen) == stored.num_rows and (chosen == light["at_row"].to_numpy()).all():
-        return stored
-    return stored.take(pa.array(np.asarray(chosen)))
+    order = _order(stored, key)
+    standing = order.filter(_firsts(order, key, "partition")).filter(~ds.field("gone"))
+    first = _firsts(standing, key)
+    if not first.all():  # a key that lives in two partitions; rows of one key lie by partition, not by time
+        standing = standing.sort_by([(key, "ascending"), ("written_ns", "descending")])
+        first = _firsts(standing, key)
+    return _taken(stored, standing["at_row"].to_numpy()[first])
 
 
 def only(rows: pa.Table, status: str) -> pa.Table:
     """The rows of one status."""
     return rows.filter(ds.field("status") == status)
+
+
+def _order(stored: pa.Table, key: str) -> pa.Table:
+    """The light columns with row numbers, newest first within key and partition: vectors are never moved to be compared."""
+    light = stored.select(dict.fromkeys([key, "partition", "written_ns", "gone"]))
+    light = light.append_column("at_row", pa.array(np.arange(stored.num_rows)))
+    return light.sort_by([(key, "ascending"), ("partition", "ascending"), ("written_ns", "descending")])
+
+
+def _firsts(rows: pa.Table, *columns: str) -> np.ndarray:
+    """Which rows differ from the one before in any of the columns."""
+    first = np.zeros(rows.num_rows, bool)
+    first[:1] = True
+    for column in columns:
+        codes = rows[column].combine_chunks().dictionary_encode().indices.to_numpy()
+        first[1:] |= codes[1:] != codes[:-1]
+    return first
+
+
+def _taken(stored: pa.Table, chosen: np.ndarray) -> pa.Table:
+    if len(chosen) == stored.num_rows and (chosen == np.arange(len(chosen))).all():
+        return stored
+    return stored.take(pa.array(chosen))

@@ -1,7 +1,9 @@
 """Which items of a step are new, changed or gone, from the newest rows of the step and of its parents."""
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import duckdb
 import pyarrow as pa
@@ -96,7 +98,7 @@ def difference(own: pa.Table, key: str, partition: str, wanted: Expected, keys: 
         wanted: What should be there.
         keys: Look at these alone.
     """
-    with duckdb.connect() as con:
+    with _database(os.getpid()).cursor() as con:
         for name, table in wanted.tables.items():
             con.register(name, table)
         con.register("own", own)
@@ -115,6 +117,12 @@ def difference(own: pa.Table, key: str, partition: str, wanted: Expected, keys: 
         gone = con.sql("SELECT key FROM have ANTI JOIN wanted USING (key) ORDER BY key").fetchall()
     items = [Item(name, version, partition, attempts=attempts or 0) for name, version, attempts, _ in todo]
     return Plan(items, [name for (name,) in gone], sum(served for *_, served in todo))
+
+
+@lru_cache(maxsize=1)
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    """One empty database per process, since opening one takes longer than a plan; what a cursor registers is its own."""
+    return duckdb.connect()
 
 
 def _any(values: Collection[str]) -> str:
