@@ -9,8 +9,9 @@ from avrec_dag.understanding.topics import Prompts
 
 Matrix = NDArray[np.float32]
 
-TEMPERATURE = 0.05
-"""Cosine difference that multiplies the odds by e. ConSE cosines of a right and a wrong class differ by about 0.1."""
+TEMPERATURE = 0.1
+"""Cosine difference that multiplies the odds by e. On seven real clips the best topic led the third by 0.06 to 0.3, right or wrong
+alike, so a smaller number would only make mistakes sound certain."""
 
 
 def prompt_vectors(prompts: Prompts, text: Callable[[list[str]], Matrix]) -> Matrix:
