@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,6 +18,7 @@ def sure(predicted, n_classes):
 
 
 @given(answers)
+@settings(deadline=None)
 def test_figures_agree_with_scikit_learn(pairs):
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
@@ -34,6 +35,7 @@ def test_figures_agree_with_scikit_learn(pairs):
 
 
 @given(answers)
+@settings(deadline=None)
 def test_majority_baseline_is_the_share_of_the_commonest_class(pairs):
     true = np.array([t for t, _ in pairs])
     found = evaluate(true, sure(true, 4), list("abcd")).metrics

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avrec_dag.encoders.joint import JointSpace
@@ -63,6 +63,7 @@ def test_the_same_classes_give_the_same_field_and_others_another():
 
 
 @given(st.integers(0, 100), st.floats(0.01, 1))
+@settings(deadline=None)
 def test_probabilities_sum_to_one_and_follow_the_cosine(seed, temperature):
     rng = np.random.default_rng(seed)
     joints, classes = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (rng.standard_normal((4, 8)), rng.standard_normal((5, 8))))
