@@ -5,7 +5,6 @@ import os
 from functools import lru_cache
 from typing import Any
 
-from typing_extensions import Buffer
 
 from avrec_dag.errors import MissingError
 
@@ -63,7 +62,7 @@ class S3Ranges(io.RawIOBase):
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
         return self._at
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fetch one range."""
         target = memoryview(buffer)
         size = min(len(target), self._size - self._at)
