@@ -5,7 +5,6 @@ import os
 from functools import lru_cache
 from typing import Any
 
-
 from avrec_dag.errors import MissingError
 
 
