@@ -17,8 +17,8 @@ from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
 
-DRIVEN = "avrec/driven_by"
-"""Tag of runs whose starter sees to what follows them."""
+DRIVEN = "avrec/by"
+"""Tag of runs whose starter (the command line) sees to what follows them."""
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 _MOST_DAYS = 50
 
@@ -63,7 +63,8 @@ def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Med
     known = arrivals.Known(known.listing, {**_recorded(context.instance, now.keys() - known.days.keys()), **known.days}, known.waiting)
     known, due = arrivals.settle(known, listing, now, time.time())
     requests = [dg.RunRequest(run_key=f"{one.day}:{one.digest}:{one.count}", partition_key=one.day) for one in due]
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(asdict(known)))
+    idle = f"still changing: {', '.join(known.waiting)}" if known.waiting else "every change was worked on already"
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(asdict(known)), skip_reason=None if requests else dg.SkipReason(idle))
 
 
 def _read(cursor: str | None) -> arrivals.Known:
@@ -102,7 +103,7 @@ def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[d
     """After uploads their classes, after training the classes it changed, and when all is quiet the lists, once."""
     run = context.dagster_run
     if DRIVEN in run.tags:
-        yield dg.SkipReason(f"{run.tags[DRIVEN]} sees to what follows")
+        yield dg.SkipReason(f"its starter ({run.tags[DRIVEN]}) sees to what follows")
         return
     following = list(_following(context.instance, run, store))
     yield from following or [dg.SkipReason("other runs are still under way: the last of them is followed by the lists")]
