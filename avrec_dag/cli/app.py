@@ -1,5 +1,8 @@
 """Every command of `avrec` with its examples, and the door where an error becomes one sentence and an exit code."""
 
+import logging
+from typing import Any
+
 import typer
 from typer.core import TyperGroup
 
@@ -10,8 +13,10 @@ from avrec_dag.errors import AvrecError, SettingError
 class Commands(TyperGroup):
     """Turns what the library raises on purpose into one sentence on stderr: a wrong setting exits with 2, the rest with 1."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
+        # What the library logs is in the summaries; without a handler of its own it would also land on stderr.
+        logging.getLogger("avrec").addHandler(logging.NullHandler())
         try:
             return super().invoke(ctx)
         except SettingError as error:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -56,9 +56,13 @@ def recommend(
 ) -> None:
     """What a person should watch next, and why; nothing they have met already."""
     from avrec_dag.cli.library import opened
+    from avrec_dag.recommend.settings import DIVERSITY, QUALITY
 
-    knobs = {name: value for name, value in (("diversity", diversity), ("quality", quality)) if value is not None}
-    output.show_ranked([asdict(one) for one in opened().recommender.recommend(user, k, **knobs)], as_json)
+    spread = DIVERSITY if diversity is None else diversity
+    share = QUALITY if quality is None else quality
+    library = opened()
+    found = library.recommender.recommend(user, k, diversity=spread, quality=share, events=library.log.of_user(user))
+    output.show_ranked([asdict(one) for one in found], as_json)
 
 
 def classify(path: Annotated[str, typer.Argument(help="A media file, or an item of the library.")], as_json: Json = False) -> None:
@@ -72,7 +76,7 @@ def classify(path: Annotated[str, typer.Argument(help="A media file, or an item 
         if not Path(path).is_file():
             raise MissingError(f"{path} is neither a file nor an item with classes in this library; `avrec status` counts what there is")
         row = outside.classes(library, Path(path))
-    pairs = zip(row["class_names"], row["class_probs"], strict=True)
+    pairs: list[tuple[str, float]] = list(zip(cast("Any", row["class_names"]), cast("Any", row["class_probs"]), strict=True))
     output.show_ranked(
         [{"media_id": path, "label": name, "score": float(score), "method": row["method"]} for name, score in pairs], as_json
     )

@@ -65,4 +65,6 @@ def opened() -> Library:
     Raises:
         SettingError: A setting cannot work.
     """
-    return Library(Settings.from_env())
+    library = Library(Settings.from_env())
+    _ = library.steps  # an unknown encoder is told now, not when half of the work is done
+    return library

@@ -19,13 +19,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout."
 
 
 def stdout() -> Console:
-    """The console for results."""
-    return Console(highlight=False)
+    """The console for results; what is piped into a file is not cut to the width of a terminal."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 
 def stderr() -> Console:
     """The console for everything that is not a result."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show_json(value: object) -> None:
@@ -49,7 +49,7 @@ def show_ranked(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
     if as_json:
         show_json(list(rows))
         return
-    columns = list(rows[0]) if rows else ["media_id", "score"]
+    columns = [name for name in rows[0] if name != "causes"] if rows else ["media_id", "score"]
     show_table(columns, [[row[name] for name in columns] for row in rows])
 
 

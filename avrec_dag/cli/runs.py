@@ -110,7 +110,7 @@ class Runner:
                 partition_key=partition or None,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
-                tags={"avrec/by": "cli"},
+                tags={"avrec/driven_by": "avrec"},
             )
         told = _told(result, job, partition, time.monotonic() - began)
         if told.ok:
