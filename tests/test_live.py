@@ -174,7 +174,7 @@ def test_contributions_of_a_history_add_up_to_the_parts_of_the_score(recommender
     open_items = np.flatnonzero(np.isfinite(scores.final[0]))
     known = recommender.views.known[open_items]
     for item in open_items:
-        for part, added in contributions(recommender.views, history, scores, 0, int(item)).items():
+        for part, added in contributions(recommender.views, history, scores, 0, [int(item)]).items():
             sums[part].append(added.sum())
     # The parts are centred and share one factor; per unit of the blend's weight they differ by that alone.
     for part, weight in (("linear", known), ("content", 1 - known)):

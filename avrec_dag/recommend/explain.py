@@ -1,6 +1,6 @@
 """Why an item is on a list: read off the same sums that made its score, so a reason cannot say what the score does not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,51 +47,59 @@ class Reason:
     causes: tuple[str, ...] = ()
 
 
-def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, item: int) -> dict[str, np.ndarray]:
-    """What each item of one history adds to the linear and to the content part of one item's score.
+def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, items: Sequence[int]) -> dict[str, np.ndarray]:
+    """What each item of one history adds to the linear and to the content part of some items' scores.
 
     Args:
         views: As given to `blend`.
         weights: (people, items), as given to `blend`.
         scores: Its result.
         person: Row.
-        item: Column.
+        items: Columns.
 
     Returns:
-        linear and content: (met,) float32 in the order of the row's stored cells, up to the common factor of the two parts, and up to
-        the constant that standardising subtracts.
+        linear and content: (items asked for, met) float32, met in the order of the row's stored cells, up to the common factor of the
+        two parts, and up to the constant that standardising subtracts.
     """
     row = slice(weights.indptr[person], weights.indptr[person + 1])
-    met, known = weights.indices[row], views.known[item]
-    towards = sp.csr_matrix(sp.csr_matrix(views.linear[met])[:, [item]]).toarray().ravel()
+    met, known = weights.indices[row], views.known[items, None]
+    towards = sp.csr_matrix(views.linear[met]).T.tocsr()[items].toarray()
     share = content.shares(sp.csr_matrix(weights[[person]])).data
-    alike = views.vectors[met] @ views.vectors[item]
+    alike = views.vectors[items] @ views.vectors[met].T
     return {
         "linear": known * scores.linear_scale[person] * np.maximum(weights.data[row], 0) * towards,
         "content": (1 - known) * scores.content_scale[person] * share * alike,
     }
 
 
-def explain(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, item: int, facts: Facts) -> Reason:
-    """The part of the score that adds most, and what is behind it; arguments as in `contributions`."""
-    parts = {name: float(getattr(scores, name)[person, item]) for name in ("linear", "content", "popularity", "quality")}
-    part = max(parts, key=lambda name: parts[name])
-    if parts[part] <= 0:
-        return Reason("for a change: nothing in particular speaks for it yet", "none")
-    if part == "popularity":
-        return Reason(f"popular: {views.support[item]} people liked it", part)
-    if part == "quality":
-        return Reason(f"well made: quality {views.quality[item]:.2f}", part)
-    added = contributions(views, weights, scores, person, item)[part]
-    met = weights.indices[weights.indptr[person] : weights.indptr[person + 1]]
-    liked = weights.data[weights.indptr[person] : weights.indptr[person + 1]] > 0
-    order = [place for place in np.argsort(-added, kind="stable")[:NAMED] if added[place] > 0 and liked[place]]
-    causes = tuple(facts.items[met[place]] for place in order)
+def explain(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, items: Sequence[int], facts: Facts) -> list[Reason]:
+    """For each item, the part of the score that adds most, and what is behind it; arguments as in `contributions`."""
+    added = contributions(views, weights, scores, person, items)
+    row = slice(weights.indptr[person], weights.indptr[person + 1])
+    met, liked = weights.indices[row], weights.data[row] > 0
+    reasons = []
+    for place, item in enumerate(items):
+        parts = {name: float(getattr(scores, name)[person, item]) for name in ("linear", "content", "popularity", "quality")}
+        part = max(parts, key=lambda name: parts[name])
+        if parts[part] <= 0:
+            reasons.append(Reason("for a change: nothing in particular speaks for it yet", "none"))
+        elif part == "popularity":
+            reasons.append(Reason(f"popular: {views.support[item]} people liked it", part))
+        elif part == "quality":
+            reasons.append(Reason(f"well made: quality {views.quality[item]:.2f}", part))
+        else:
+            each = added[part][place]
+            order = [near for near in np.argsort(-each, kind="stable")[:NAMED] if each[near] > 0 and liked[near]]
+            reasons.append(_from_history(part, facts, facts.items[item], tuple(facts.items[met[near]] for near in order)))
+    return reasons
+
+
+def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...]) -> Reason:
     if not causes:
         return Reason("unlike what you did not care for", part)
     names = " and ".join(facts.name(cause) for cause in causes)
     text = f"people who liked {names} liked this too" if part == "linear" else f"its content is like {names}, which you liked"
-    return Reason(text + _shared_class(facts, facts.items[item], causes[0]), part, causes)
+    return Reason(text + _shared_class(facts, media_id, causes[0]), part, causes)
 
 
 def _shared_class(facts: Facts, media_id: str, cause: str) -> str:

@@ -157,9 +157,8 @@ class Recommender:
     ) -> list[Recommendation]:
         final = scores.final[person].copy()
         final[[self.catalogue.index.place[media_id] for media_id in exclude if media_id in self.catalogue.index.place]] = -np.inf
-        answer = []
-        for item in rerank(final, self.views.vectors, k, diversity=diversity, method=method):
-            reason = explain(self.views, weights, scores, person, item, self._facts)
-            score = float(1.0 / (1.0 + np.exp(-final[item])))
-            answer.append(Recommendation(self._facts.items[item], score, reason.text, reason.causes))
-        return answer
+        chosen = rerank(final, self.views.vectors, k, diversity=diversity, method=method)
+        reasons = explain(self.views, weights, scores, person, chosen, self._facts)
+        scored = (1.0 / (1.0 + np.exp(-final[chosen]))).tolist()
+        names = [self._facts.items[item] for item in chosen]
+        return [Recommendation(name, score, why.text, why.causes) for name, score, why in zip(names, scored, reasons, strict=True)]
