@@ -6,6 +6,7 @@ import signal
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 from avrec_dag.engine import Engine, Inline
 from avrec_dag.errors import MediaError
@@ -135,3 +136,11 @@ class World:
         seen = {name: self.ledger.rows(name, DAY).to_pylist() for name in ("raw_media", *STEPS)}
         failed = {f"{name} failed": self.ledger.rows(name, DAY, ["version", "error"], status="failed").to_pylist() for name in STEPS}
         return seen | failed
+
+
+def thirty(folder: Path, engine: Engine) -> World:
+    """Thirty uploads k00 to k29, of which k03 cannot be read and the words of k05 raise."""
+    world = World(str(folder), engine=engine)
+    for key in (f"k{i:02}" for i in range(30)):
+        world.upload(key, video="broken" if key == "k03" else f"{key} v", metadata="flaky" if key == "k05" else key)
+    return world

@@ -1,0 +1,166 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from avrec_dag.engine import Inline, Local, OnRay, attempt, engine
+from avrec_dag.errors import SettingError
+from avrec_dag.items import Item
+from avrec_dag.ledger import Counts
+from tests.made_graph import Compute, thirty
+from tests.made_tasks import Forgetful, WhoAmI, batches
+
+KEYS = [f"k{i:02}" for i in range(30)]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def local():
+    with closing(Local(2)) as running:
+        yield running
+
+
+def results(running, task, keys=KEYS):
+    return sorted((row for rows in running.run(task, batches(keys)) for row in rows), key=lambda row: row.key)
+
+
+def test_every_item_is_computed_once_by_workers_that_keep_their_models_and_one_thread(local):
+    first, second = results(local, WhoAmI()), results(local, WhoAmI())
+    assert [row.key for row in first] == [row.key for row in second] == KEYS
+    processes = {row.values["n_frames"] for row in (*first, *second)}
+    assert os.getpid() not in processes
+    assert len(processes) <= 2
+    assert {(row.values["width"], row.values["method"]) for row in second} == {(1, "1")}
+    assert "OMP_NUM_THREADS" not in os.environ or os.environ["OMP_NUM_THREADS"] != "1"
+
+
+def test_an_item_that_kills_its_worker_costs_itself_alone(local):
+    rows = results(local, Compute("frames", "1", kills="k13"))
+    assert [row.key for row in rows] == KEYS
+    assert [(row.key, row.permanent) for row in rows if row.error] == [("k13", False)]
+    assert "worker process died" in rows[13].error
+    assert all(row.error is None for row in results(local, WhoAmI()))
+
+
+def test_batches_are_taken_only_as_fast_as_they_are_computed(local):
+    taken = []
+
+    def endless():
+        for number in range(1000):
+            taken.append(number)
+            yield [Item(f"{number}", "v", "all")]
+
+    stream = local.run(WhoAmI(), endless())
+    for _ in range(3):
+        next(stream)
+    assert len(taken) <= 3 + 2 * local.workers
+    stream.close()
+
+
+def test_a_task_that_cannot_be_sent_to_a_worker_is_an_error_and_no_failed_row(local):
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        list(local.run(lambda _: [], batches(KEYS)))
+
+
+def test_an_item_that_a_task_leaves_out_becomes_a_failed_row():
+    rows = attempt(Forgetful("k01"), batches(KEYS[:3])[0])
+    assert [(row.key, row.error is None) for row in rows] == [("k00", True), ("k01", False), ("k02", True)]
+    assert "one row per item" in rows[1].error
+
+
+def test_closing_stops_the_workers_and_the_next_batch_starts_new_ones():
+    with closing(Local(1)) as running:
+        (before,) = {row.values["n_frames"] for row in results(running, WhoAmI())}
+        running.close()
+        (after,) = {row.values["n_frames"] for row in results(running, WhoAmI())}
+    assert before != after
+    for process in (before, after):
+        assert not alive(process)
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+
+
+PARENT = """
+import sys
+from avrec_dag.engine import Local
+from tests.made_tasks import Slow, batches
+
+if __name__ == "__main__":
+    list(Local(2).run(Slow(sys.argv[1]), batches([str(i) for i in range(20)])))
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, -signal.SIGINT)])
+def test_no_worker_outlives_a_parent_that_is_killed_or_interrupted(tmp_path, sent, code):
+    script, started = tmp_path / "parent.py", tmp_path / "started"
+    script.write_text(PARENT)
+    started.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, str(script), str(started)], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(started.iterdir())) == 2)
+    parent.send_signal(sent)
+    assert parent.wait(timeout=20) == code
+    workers = [int(file.name) for file in started.iterdir()]
+    wait_for(lambda: not any(map(alive, workers)))
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_script_without_a_main_guard_is_told_what_to_do(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(PARENT.replace('if __name__ == "__main__":', "if True:"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "AVREC_ENGINE=inline" in done.stderr
+
+
+NAMED = {"local": Local, "inline": Inline, "ray": OnRay, "ray://head:10001": OnRay, "10.0.0.1:6379": OnRay, "auto": OnRay}
+
+
+@pytest.mark.parametrize(("setting", "kind"), NAMED.items())
+def test_an_engine_is_named_by_its_setting_and_starts_nothing_yet(setting, kind):
+    assert isinstance(engine(setting), kind)
+
+
+def test_an_unknown_engine_is_a_setting_error():
+    with pytest.raises(SettingError, match="local, inline, ray"):
+        engine("spark")
+
+
+def test_the_number_of_workers_is_a_setting(monkeypatch):
+    monkeypatch.setenv("AVREC_WORKERS", "3")
+    assert (Local().workers, Local(5).workers) == (3, 5)
+    monkeypatch.delenv("AVREC_WORKERS")
+    assert Local().workers == os.cpu_count()
+
+
+def test_processes_and_ray_fill_the_ledger_alike(tmp_path, local):
+    pytest.importorskip("ray")
+    world = thirty(tmp_path / "local", local)
+    world.run()
+    with closing(engine("ray", 2)) as ray:
+        twin = thirty(tmp_path / "ray", ray)
+        twin.run()
+        killed = results(ray, Compute("frames", "1", kills="k13"))
+    assert twin.tables() == world.tables()
+    assert twin.ledger.counts("frames") == Counts(29, 1)
+    assert [row.key for row in killed] == KEYS
+    assert [row.key for row in killed if row.error] == ["k13"]
