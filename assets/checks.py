@@ -38,7 +38,7 @@ def _specs(table: str, rules: Collection[Rule]) -> list[dg.AssetCheckSpec]:
             dg.AssetCheckSpec(
                 rule.name,
                 asset=table,
-                description=f"{rule.expect} {rule.kwargs.get('column', '')}".strip(),
+                description=f"{rule.expect}({', '.join(f'{name}={value!r}' for name, value in rule.kwargs.items())})",
                 blocking=rule.blocking,
                 partitions_def=graph.partitions_of(table),
             )

@@ -34,7 +34,7 @@ def _failures(ledger: Ledger, name: str, partition: str) -> str:
 def _sheets(ledger: Ledger, blobs: Blobs, day: str) -> str:
     rows = _some(ledger, "frames", day, ["blob", "n_frames", "shot_starts_s", "method"])
     return "\n\n".join(
-        f"{plain(r['media_id'])}: {r['n_frames']} frames, {len(r['shot_starts_s'] or ())} shots, {r['method']}\n\n"
+        f"{plain(r['media_id'])}: frames {r['n_frames']}, shots {len(r['shot_starts_s'] or ())}, method {r['method']}\n\n"
         + embedded(blobs.get(f"{r['blob']}/sheet.jpg"), 640)
         for r in rows
     )

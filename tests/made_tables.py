@@ -1,0 +1,95 @@
+"""A coherent small library written straight into the ledger: every table as the real steps would leave it, for rules to judge."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from avrec_dag.items import Row
+from avrec_dag.ledger import Ledger
+from avrec_dag.schema import TABLES
+from avrec_dag.steps import WHOLE, Recipe, Step, graph
+
+DAY = "2026-03-02"
+KEYS = ("a.mp4", "b.mp4", "c.mp4")
+PEOPLE = ("ada", "bob")
+STEPS: dict[str, Step] = graph(Recipe("f@1", "a@1", "e@1", "t@1", "s"))
+AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+_EMBEDDED = {"vector": [0.6, 0.8], "joint": [1.0, 0.0], "model": "m@1"}
+_TAGGED = {**_EMBEDDED, "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25]}
+_MEASURED = {"model_version": "1", "evaluated_at": AT, "picture": "p.png"}
+_ACCURACY = [
+    {"model": "content_classifier", "metric": name, "value": value} for name, value in (("accuracy", 0.9), ("majority_accuracy", 0.2))
+]
+_NDCG = [{"model": name, "metric": "ndcg@10", "value": value} for name, value in (("blend", 0.4), ("popularity", 0.1))]
+FIELDS = {
+    "raw_media": ("video", "audio", "metadata", "labels"),
+    "frames": ("frames",),
+    "audio_spectrograms": ("log_mel", "waveform"),
+    "feedback_events": ("event",),
+    "interactions": ("history",),
+}
+VALUES: Mapping[str, Mapping[str, object]] = {
+    "raw_media": {
+        "size_bytes": 10, "etag": "e", "uploaded_at": AT, "kind": "video", "duration_s": 2.0, "width": 160, "height": 90, "warnings": [],
+    },
+    "feedback_events": {"user_id": "ada", "media_id": "a.mp4", "kind": "like", "happened_at": AT, "weight": 1.0},
+    "frames": {
+        "n_frames": 2, "t_s": [0.0, 1.0], "shot": [0, 0], "shot_starts_s": [0.0], "width": 160, "height": 90, "method": "all", "blob": "b",
+    },
+    "audio_spectrograms": {
+        "sample_rate_hz": 16000, "n_windows": 200, "peak_dbfs": -3.0, "loudness_lufs": -20.0, "clipped_share": 0.0, "blob": "b",
+    },
+    "frame_embeddings": {**_TAGGED, "n_frames": 2},
+    "audio_embeddings": {**_TAGGED, "n_patches": 3},
+    "text_embeddings": {**_EMBEDDED, "text": "a cat"},
+    "fused_features": {"vector": [1.0, 0.0], "joint": [0.0, 1.0], "tokens": [1.0] * 6, "modalities": ["video", "text"]},
+    "technical_quality": {
+        "score": 0.7, "picture_score": 0.7, "sound_score": None,
+        "signals": [{"name": "sharpness", "value": 3.0, "unit": "", "score": 0.7, "reason": "sharp"}],
+    },
+    "labels": {"labels": ["cat"], "source": "a", "origin": "sidecar"},
+    "content_classifier": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
+    "classifier_evaluation": {**_MEASURED, "metrics": _ACCURACY, "details": "{}"},
+    "content_classes": {"labels": ["cat"], "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25], "method": "classifier"},
+    "interactions": {"media_ids": ["a.mp4"], "weights": [1.0], "last_s": [1.0]},
+    "quality_scores": {"score": 0.7, "technical": 0.7, "behaviour": None, "n_events": 0, "reason": "measures 0.70"},
+    "recommender": {"blob": "b", "trained_at": AT, "n_examples": 1, "details": "{}"},
+    "recommender_evaluation": {**_MEASURED, "metrics": _NDCG, "details": '{"people": 2}'},
+    "item_index": {"blob": "b", "n_items": 3, "dim": 2, "kind": "flat"},
+    "recommendations": {"media_ids": ["b.mp4", "c.mp4"], "scores": [0.9, 0.5], "reasons": ["like a", "liked"], "model_version": "1"},
+    "recommendation_health": {"value": 1.0, "passed": True, "detail": ""},
+}  # fmt: skip
+
+
+def partition_of(table: str) -> str:
+    return WHOLE if STEPS[table].partition == "whole" else DAY
+
+
+def keys_of(table: str) -> tuple[str, ...]:
+    own = {"feedback_events": ("e-ada", "e-bob"), "classifier_evaluation": ("1",), "recommender_evaluation": ("v",)}
+    by_key = {"media_id": KEYS, "user_id": PEOPLE, "metric": ("users_covered", "repeats")}
+    return own.get(table) or by_key.get(TABLES[table].key) or (table,)
+
+
+def row(ledger: Ledger, table: str, key: str, **changes: object) -> Row:
+    """The row a step would write for this key, with some columns changed."""
+    planned = {item.key: item.version for item in ledger.plan(STEPS[table], DAY).todo} if STEPS[table].reads else {}
+    person = {"user_id": key.removeprefix("e-")} if table == "feedback_events" else {}
+    names = FIELDS.get(table, ("vector", "score", "labels", "model", "index", "classes", "list", "value"))
+    return Row(key, planned.get(key, "1"), {name: f"{name} of {key}" for name in names}, {**VALUES[table], **person, **changes})
+
+
+def made_tables(ledger: Ledger) -> Ledger:
+    """Fill every table."""
+    for table in STEPS:
+        ledger.append(table, partition_of(table), [row(ledger, table, key) for key in keys_of(table)])
+    return ledger
+
+
+def changed(ledger: Ledger, table: str, **changes: object) -> str:
+    """Write the first row of a table anew with some columns changed; returns its key."""
+    key = keys_of(table)[0]
+    stored = ledger.rows(table, partition_of(table), ["version", "fields"]).to_pylist()[0]
+    values = {**row(ledger, table, key).values, **changes}
+    ledger.append(table, partition_of(table), [Row(key, stored["version"], dict(stored["fields"]), values)])
+    return key
