@@ -1,4 +1,7 @@
-"""Per-item incremental state: append-only Parquet rows, of which the newest of each key counts."""
+"""Per-item incremental state: append-only Parquet rows, of which the newest of each key counts.
+
+Newest is by the clock of the machine that wrote: machines that write one table need clocks that agree (NTP does).
+"""
 
 from avrec_dag.ledger.erasing import Erased
 from avrec_dag.ledger.ledger import Counts, Ledger

@@ -136,10 +136,13 @@ class Ledger:
         """The items with the columns of their parents that the step reads; a parent that an item lacks is absent."""
         scope = _scope(step, partition)
         found = {item.key: dict(item.parents) for item in items}
+        if not found:
+            return []
         keys = pa.array(found, pa.string())
         for parent, columns in step.reads.items():
             key = TABLES[parent].key
-            for row in self._rows(parent, scope, columns, where=ds.field(key).isin(keys)).to_pylist():
+            within = (ds.field(key) >= min(found)) & (ds.field(key) <= max(found))  # lets files of other days be skipped
+            for row in self._rows(parent, scope, columns, where=within & ds.field(key).isin(keys)).to_pylist():
                 found[row[key]][parent] = {column: row[column] for column in columns}
         return [replace(item, parents=found[item.key]) for item in items]
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -42,9 +43,12 @@ def sweep(uri: str, *, dry_run: bool, older_than_s: float) -> Swept:
     before_ns = time.time_ns() - int(older_than_s * 1e9)
     doomed: dict[str, list[pafs.FileInfo]] = {}
     for table in _folders(fs, f"{root}/blobs"):
-        listed = _by_prefix(files_in(fs, f"{root}/blobs/{table}"), root)  # listed before the rows are read: a row written since then counts
-        named = _named(uri, table) if listed else set()
-        doomed |= {prefix: files for prefix, files in listed.items() if prefix not in named and all(f.mtime_ns < before_ns for f in files)}
+        listed = _by_prefix(files_in(fs, f"{root}/blobs/{table}"), root)
+        old = {prefix: files for prefix, files in listed.items() if all(f.mtime_ns < before_ns for f in files)}
+        current = _current(uri, table) if old else set()  # read after the listing: a row written since then counts
+        doomed |= {prefix: files for prefix, files in old.items() if prefix not in current}
+    for prefix in _named(uri) if doomed else ():
+        doomed.pop(prefix, None)
     stray = [f for f in files_in(fs, f"{root}/tables") if f.path.endswith(PARTIAL) and f.mtime_ns < before_ns]
     files = [*(f for group in doomed.values() for f in group), *stray]
     if not dry_run:
@@ -62,28 +66,30 @@ def delete_folder(fs: pafs.FileSystem, path: str, before_ns: int | None = None) 
         return 0
     for file in files:
         remove(fs, file.path)
-    fs.delete_dir(path)
+    with suppress(FileNotFoundError):  # on S3 a folder may be no more than its files
+        fs.delete_dir(path)
     return len(files)
 
 
-def _named(uri: str, table: str) -> set[str]:
-    """Every prefix of one table's blobs that a good row names: by its key and version, or in a column."""
-    named: set[str] = set()
-    blobs = Blobs(uri)
-    for name, definition in TABLES.items():
+def _current(uri: str, table: str) -> set[str]:
+    """The prefixes that the good rows of one table have by key and version."""
+    if table not in TABLES:
+        return set()
+    key, blobs = TABLES[table].key, Blobs(uri)
+    return {blobs.prefix(table, row[key], row["version"]) for row in _good(uri, table, ["version"]).to_pylist()}
+
+
+def _named(uri: str) -> Iterator[str]:
+    """The prefixes that good rows of any table name in a column."""
+    for table, definition in TABLES.items():
         columns = [column for column in NAMING if column in definition.columns.names]
-        if name != table and not columns:
-            continue
-        files = TableFiles(uri, name)
-        rows = only(live(files.read(None, [files.key, "version", "status", "written_ns", "gone", *columns]), files.key), "ok")
-        if name == table:
-            named.update(map(blobs.prefix, [table] * rows.num_rows, _texts(rows[files.key]), _texts(rows["version"])))
-        named.update("/".join(path.split("/")[:4]) for column in columns for path in _texts(rows[column]) if path)
-    return named
+        for row in _good(uri, table, columns).to_pylist() if columns else ():
+            yield from ("/".join(row[column].split("/")[:4]) for column in columns if row[column])
 
 
-def _texts(column: pa.ChunkedArray) -> list[str]:
-    return column.to_pylist()
+def _good(uri: str, table: str, columns: list[str]) -> pa.Table:
+    files = TableFiles(uri, table)
+    return only(live(files.read(None, [files.key, *columns, "status", "written_ns", "gone"]), files.key), "ok")
 
 
 def _by_prefix(files: Iterator[pafs.FileInfo], root: str) -> dict[str, list[pafs.FileInfo]]:
