@@ -17,6 +17,7 @@ from avrec_dag.understanding.fusion import Fuse
 from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.settings import Settings
 from avrec_dag.understanding.stage import MODEL, classes_task, update_classifier, update_evaluation
+from avrec_dag.understanding.topics import TOPICS
 
 DAY = "2026-01-01"
 STEPS = graph(Recipe("frame@1", "audio@1", "events@1", "text@1", "1/s"))
@@ -95,6 +96,21 @@ def test_labelled_items_train_a_classifier_that_sorts_new_uploads(trained):
     assert row["method"] == "classifier"
     assert set(row["class_names"]) == {"cat", "dog", "sea"}
     assert sum(row["class_probs"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_item_like_none_of_the_known_classes_is_not_forced_into_one(trained):
+    between = CENTRES[:3].sum(axis=0)  # as near to one class as to another
+    trained.upload("odd.mp4", look=3)
+    vector = (between / np.linalg.norm(between)).astype(np.float32)
+    values = {"vector": vector, "joint": vector[:512] / np.linalg.norm(vector[:512])}
+    trained.ledger.append("frame_embeddings", DAY, [Row("odd.mp4", "v1", {"vector": "odd"}, values)])
+    trained.advance()
+    trained.classify()
+    row = trained.ledger.row("content_classes", "odd.mp4")
+    assert row["method"] == "zero_shot"
+    assert set(row["class_names"]) <= {name for name, _ in TOPICS}
+    known = [one["method"] for one in trained.ledger.rows("content_classes").to_pylist() if one["media_id"] != "odd.mp4"]
+    assert known == ["classifier"] * 18
 
 
 def test_nothing_changed_trains_nothing_and_reclassifies_nothing(trained):

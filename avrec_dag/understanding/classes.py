@@ -1,4 +1,4 @@
-"""The classes of every item: from the classifier where people's labels trained one, zero-shot otherwise."""
+"""The classes of every item: from the classifier where people's labels trained one and it knows the like, zero-shot otherwise."""
 
 import functools
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class AssignClasses:
     Attributes:
         store_uri: Where the classifier is stored.
         classifier_blob: Its blob prefix; None: zero-shot against the prompts.
-        prompts: Classes and the phrases that stand for them; only zero-shot reads them.
-        text_encoder: Name in the registry of the encoder whose joint space the items are in; only zero-shot needs it.
+        prompts: Classes and the phrases that stand for them, for zero-shot.
+        text_encoder: Name in the registry of the encoder whose joint space the items are in, for zero-shot.
     """
 
     store_uri: str
@@ -47,18 +47,26 @@ class AssignClasses:
             except ValueError as error:
                 rows.append(item.failed(str(error), permanent=True))
         if good:
-            rows += self._rows(good, np.stack(vectors))
+            stacked = np.stack(vectors)
+            rows += self._zero_shot(good, stacked) if self.classifier_blob is None else self._known(good, stacked)
         return rows
 
-    def _rows(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
-        if self.classifier_blob is None:
-            method, names = "zero_shot", tuple(name for name, _ in self.prompts)
-            probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts, self.text_encoder))
-        else:
-            classifier = _classifier(self.store_uri, self.classifier_blob)
-            method, names = "classifier", classifier.names
-            probs = classifier.predict(vectors.reshape(len(items), len(MODALITIES), BLOCK))
-        return [_row(item, names, chances, method) for item, chances in zip(items, probs, strict=True)]
+    def _known(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
+        """The classifier's answer; for an item that is like none of its classes, what zero-shot makes of it."""
+        classifier = _classifier(self.store_uri, self.classifier_blob or "")
+        probs = classifier.predict(vectors.reshape(len(items), len(MODALITIES), BLOCK))
+        rows = []
+        for item, chances in zip(items, probs, strict=True):
+            joint = item.parents["fused_features"].get("joint")
+            if chances.max() < classifier.unsure_below and joint is not None:
+                rows += self._zero_shot([item], _column(item, "joint")[None])
+            else:
+                rows.append(_row(item, classifier.names, chances, "classifier"))
+        return rows
+
+    def _zero_shot(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
+        probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts, self.text_encoder))
+        return [_row(item, [name for name, _ in self.prompts], chances, "zero_shot") for item, chances in zip(items, probs, strict=True)]
 
 
 def _row(item: Item, names: Sequence[str], chances: NDArray[np.float32], method: str) -> Row:

@@ -27,6 +27,7 @@ class Card(BaseModel):
     format: int = Field(1, ge=1, le=1)
     names: tuple[str, ...] = Field(min_length=2, max_length=10_000)
     temperature: float = Field(gt=0)
+    unsure_below: float = Field(ge=0, le=1)
     settings: Settings
 
 
@@ -37,12 +38,14 @@ class Classifier:
     Attributes:
         names: The classes.
         temperature: What the logits are divided by so that the probabilities are honest.
+        unsure_below: Where its best probability is below this, an item is most likely of none of its classes.
         settings: How it was built and trained.
         weights: float32 arrays by parameter name.
     """
 
     names: tuple[str, ...]
     temperature: float
+    unsure_below: float
     settings: Settings
     weights: Weights
 
@@ -75,7 +78,7 @@ class Classifier:
         """What to store: model.safetensors and model.json."""
         from safetensors.numpy import save
 
-        card = Card(format=1, names=self.names, temperature=self.temperature, settings=self.settings)
+        card = Card(format=1, names=self.names, temperature=self.temperature, unsure_below=self.unsure_below, settings=self.settings)
         return {"model.safetensors": save(self.weights), "model.json": card.model_dump_json(indent=1).encode()}
 
 
@@ -92,7 +95,7 @@ def load(blobs: Blobs, prefix: str) -> Classifier:
     try:
         raw, card_raw = (_read(blobs, f"{prefix}/{name}") for name in ("model.safetensors", "model.json"))
         card = Card.model_validate_json(card_raw)
-        classifier = Classifier(card.names, card.temperature, card.settings, tensors(raw))
+        classifier = Classifier(card.names, card.temperature, card.unsure_below, card.settings, tensors(raw))
         _ = classifier._network
     except FileNotFoundError as error:
         raise MissingError(f"loading the classifier {prefix}: nothing is stored there; materialize content_classifier") from error

@@ -9,6 +9,9 @@ from avrec_dag.understanding.classifier import Classifier, softmax
 from avrec_dag.understanding.settings import Settings
 from avrec_dag.understanding.splits import folds_of
 
+SHARE_UNSURE = 0.01
+"""Share of held-out examples that may be less sure than the threshold under which an item counts as of no known class."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -45,6 +48,14 @@ class HeldOut:
     temperature: float
     epochs: tuple[int, ...]
 
+    @property
+    def unsure_below(self) -> float:
+        """The probability that all but the least sure hundredth of the held-out examples' best classes reach.
+
+        What is of no known class tends to stay below it (maximum softmax probability; Hendrycks and Gimpel 2017).
+        """
+        return float(np.quantile(self.probs.max(axis=1), SHARE_UNSURE))
+
 
 def train(examples: Examples, settings: Settings, seed: int) -> tuple[Classifier, HeldOut]:
     """Cross-validate, then train on every example for the middle one of the folds' best epochs.
@@ -60,7 +71,7 @@ def train(examples: Examples, settings: Settings, seed: int) -> tuple[Classifier
     final = settings.model_copy(update={"epochs_unwatched": max(int(np.median(held_out.epochs)), 1)})
     fitting = Fitting(examples.tokens, examples.classes, len(examples.names), final, seed)
     weights, _ = fitting.run(np.arange(len(examples.classes)), np.empty(0, np.int64))
-    return Classifier(examples.names, held_out.temperature, settings, weights), held_out
+    return Classifier(examples.names, held_out.temperature, held_out.unsure_below, settings, weights), held_out
 
 
 def cross_validate(examples: Examples, settings: Settings, seed: int) -> HeldOut:
@@ -82,7 +93,7 @@ def cross_validate(examples: Examples, settings: Settings, seed: int) -> HeldOut
         weights, best = fitting.run(learn, watch)
         epochs.append(best)
         held = fold == number
-        logits[held] = Classifier(examples.names, 1.0, settings, weights).logits(examples.tokens[held])
+        logits[held] = Classifier(examples.names, 1.0, 0.0, settings, weights).logits(examples.tokens[held])
     temperature = temperature_of(logits, examples.classes)
     return HeldOut(softmax(logits / temperature), fold, temperature, tuple(epochs))
 
