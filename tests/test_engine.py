@@ -5,14 +5,22 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from avrec_dag import synthetic
 from avrec_dag.engine import Inline, Local, OnRay, attempt, engine
 from avrec_dag.errors import SettingError
+from avrec_dag.incremental import advance
 from avrec_dag.items import Item
-from avrec_dag.ledger import Counts
+from avrec_dag.ledger import Counts, Ledger
+from avrec_dag.media.frames import SampleFrames
+from avrec_dag.media.ingest import ProbeUploads, plan_uploads
+from avrec_dag.media.spectrograms import Listen
+from avrec_dag.media.uploads import MediaSource
+from avrec_dag.steps import Recipe, graph
 from tests.made_graph import Compute, thirty
 from tests.made_tasks import Forgetful, WhoAmI, batches
 
@@ -152,15 +160,43 @@ def test_the_number_of_workers_is_a_setting(monkeypatch):
     assert Local().workers == os.cpu_count()
 
 
-def test_processes_and_ray_fill_the_ledger_alike(tmp_path, local):
+@pytest.fixture(scope="module")
+def ray():
     pytest.importorskip("ray")
-    world = thirty(tmp_path / "local", local)
+    with closing(engine("ray", 2)) as running:
+        yield running
+
+
+def test_processes_and_ray_fill_the_ledger_alike(tmp_path, local, ray):
+    world, twin = thirty(tmp_path / "local", local), thirty(tmp_path / "ray", ray)
     world.run()
-    with closing(engine("ray", 2)) as ray:
-        twin = thirty(tmp_path / "ray", ray)
-        twin.run()
-        killed = results(ray, Compute("frames", "1", kills="k13"))
+    twin.run()
     assert twin.tables() == world.tables()
     assert twin.ledger.counts("frames") == Counts(29, 1)
-    assert [row.key for row in killed] == KEYS
-    assert [row.key for row in killed if row.error] == ["k13"]
+
+
+def test_an_item_that_kills_its_ray_worker_costs_itself_alone(ray):
+    rows = results(ray, Compute("frames", "1", kills="k13"))
+    assert [row.key for row in rows] == KEYS
+    assert [row.key for row in rows if row.error] == ["k13"]
+
+
+def test_a_day_of_real_clips_comes_out_the_same_of_processes_and_of_ray(tmp_path, local, ray):
+    media = tmp_path / "media"
+    media.mkdir()
+    for seed, kind in enumerate(synthetic.KINDS[:3]):
+        synthetic.clip(media / f"{kind}.mp4", kind=kind, seed=seed, duration_s=1, size=(160, 90))
+    (media / "broken.mp4").write_bytes(b"\0" * 1000)
+    assert real_day(media, tmp_path / "local", local) == real_day(media, tmp_path / "ray", ray)
+
+
+def real_day(media, store, running):
+    """The tables and the blobs of one day, from uploads to frames and spectrograms."""
+    ledger, steps, day = Ledger(str(store)), graph(Recipe("f", "a", "e", "t", "s")), date(2026, 5, 4)
+    plan = plan_uploads(ledger, MediaSource(str(media)), steps["raw_media"], day.isoformat(), day, date(2026, 1, 1))
+    advance(ledger, running, steps["raw_media"], day.isoformat(), ProbeUploads(str(media)), plan=plan, batch_size=2)
+    advance(ledger, running, steps["frames"], day.isoformat(), SampleFrames(str(media), str(store)), batch_size=2)
+    advance(ledger, running, steps["audio_spectrograms"], day.isoformat(), Listen(str(media), str(store)), batch_size=2)
+    assert [ledger.counts(name) for name in ("raw_media", "frames", "audio_spectrograms")] == [Counts(3, 1), Counts(3, 0), Counts(3, 0)]
+    blobs = {file.relative_to(store): file.read_bytes() for file in (store / "blobs").rglob("*") if file.is_file()}
+    return [ledger.rows(name).to_pylist() for name in ("raw_media", "frames", "audio_spectrograms")], blobs
