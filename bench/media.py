@@ -49,7 +49,7 @@ WORKERS = 2
 GOPS = (250, 25)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=60)
@@ -70,7 +70,6 @@ def main() -> int:
         "results": results,
     }  # fmt: skip
     print(json.dumps(report, indent=1) if options.json else told(report))
-    return 0 if all(result["ratio"] >= 1 for result in results) else 1
 
 
 def told(report: dict) -> str:
@@ -275,4 +274,4 @@ def waveform(seed: int, duration_s: int) -> NDArray[np.float32]:
 
 if __name__ == "__main__":
     print(f"started {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", file=sys.stderr)
-    sys.exit(main())
+    main()
