@@ -103,6 +103,16 @@ def test_frames_of_a_batch_of_items_give_the_rows_that_each_item_gives_alone(tmp
     assert rows[0].values["model"] == "efficientnet-lite0@579344248a93"
 
 
+def test_more_frames_than_are_held_at_once_still_go_to_their_own_items(tmp_path: Path) -> None:
+    flower, temple = photograph("flower.jpg")[::16, ::16], photograph("china.jpg")[::16, ::16]
+    items = [with_frames(tmp_path, "a.mp4", *[flower] * (embed.HELD - 5)), with_frames(tmp_path, "b.mp4", *[temple] * 12)]
+    rows = EmbedFrames(str(tmp_path))(items)
+    assert [row.values["n_frames"] for row in rows] == [embed.HELD - 5, 12]
+    for row, picture in zip(rows, (flower, temple), strict=True):
+        (one,) = EmbedFrames(str(tmp_path))([with_frames(tmp_path, "c.mp4", picture)])
+        np.testing.assert_allclose(np.asarray(row.values["vector"]), np.asarray(one.values["vector"]), atol=1e-4)
+
+
 def test_a_task_travels_to_a_worker_and_its_values_fit_the_table(tmp_path: Path) -> None:
     import pyarrow as pa
 

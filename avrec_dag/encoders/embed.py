@@ -4,7 +4,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from avrec_dag.storage import Blobs
 MOST_FRAMES = 4096
 MOST_ARCHIVE_BYTES = 256 << 20
 MOST_FRAME_PIXELS = 50_000_000
+HELD = 128
+"""Decoded frames held in memory at once: 57 MB at 512 pixels, and a full batch for a graphics card."""
 N_CLASSES = 20
 """Classes kept with a row, best first."""
 DESCRIPTION_CHARS = 1000
@@ -41,10 +43,9 @@ class EmbedFrames:
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of vector, joint and classes."""
-        blobs, read = Blobs(self.store_uri), {}
-        for item in items:
-            read[item.key] = _frames(blobs, _blob(item, "frames"))
-        return _rows(items, read, registry.load_frames(self.preset), self.preset, "n_frames")
+        blobs = Blobs(self.store_uri)
+        frames = (_frames(blobs, _blob(item, "frames")) for item in items)
+        return _rows(items, frames, registry.load_frames(self.preset), self.preset, "n_frames")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class EmbedAudio:
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of vector, joint and classes."""
         blobs, tagger = Blobs(self.store_uri), registry.load_sound(self.preset)
-        read = {item.key: tagger.patches(_log_mel(blobs, _blob(item, "audio_spectrograms"))) for item in items}
-        return _rows(items, read, tagger, self.preset, "n_patches")
+        patches = (tagger.patches(_log_mel(blobs, _blob(item, "audio_spectrograms"))) for item in items)
+        return _rows(items, patches, tagger, self.preset, "n_patches")
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,12 @@ def text_of(item: Item) -> str:
     return ". ".join(parts)
 
 
-Parts = Mapping[str, Matrix] | Mapping[str, list[Picture]]
-
-
-def _rows(items: Sequence[Item], parts: Parts, tagger: Tagger, preset: str, counted: str) -> list[Row]:
+def _rows(items: Sequence[Item], parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger, preset: str, counted: str) -> list[Row]:
     """Tag the parts of all items together, and gather what belongs to each."""
-    vectors, probs = tagger.tag([part for item in items for part in parts[item.key]])
-    space, start, rows = JointSpace(registry.preset(preset).text.name), 0, []
-    for item in items:
-        mine = slice(start, start + len(parts[item.key]))
-        start = mine.stop
+    vectors, probs, owners = _tagged(parts, tagger)
+    space, rows = JointSpace(registry.preset(preset).text.name), []
+    for number, item in enumerate(items):
+        mine = owners == number
         vector, mean = unit_rows(vectors[mine].mean(axis=0)), probs[mine].mean(axis=0)
         joint, best = space.from_classes(tagger.classes, mean), np.argsort(-mean, kind="stable")[:N_CLASSES]
         values = {
@@ -126,10 +123,27 @@ def _rows(items: Sequence[Item], parts: Parts, tagger: Tagger, preset: str, coun
             "model": tagger.spec.identity,
             "class_names": [tagger.classes[i] for i in best],
             "class_probs": mean[best],
-            counted: mine.stop - mine.start,
+            counted: int(mine.sum()),
         }
         rows.append(item.done({"vector": fingerprint(vector, joint)}, values))
     return rows
+
+
+def _tagged(parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger) -> tuple[Matrix, Matrix, NDArray[np.int64]]:
+    """Vectors and probabilities of every part, and the number of the item it belongs to; at most `HELD` parts are in memory."""
+    owners: list[int] = []
+    held: list[Matrix | Picture] = []
+    tagged: list[tuple[Matrix, Matrix]] = []
+    for number, one in enumerate(parts):
+        for part in one:
+            owners.append(number)
+            held.append(part)
+            if len(held) == HELD:
+                tagged.append(tagger.tag(held))
+                held = []
+    if held:
+        tagged.append(tagger.tag(held))
+    return np.concatenate([vectors for vectors, _ in tagged]), np.concatenate([probs for _, probs in tagged]), np.array(owners)
 
 
 def fingerprint(vector: Matrix, joint: Matrix | None) -> str:
@@ -145,15 +159,14 @@ def _blob(item: Item, parent: str) -> str:
     return str(item.parents[parent]["blob"])
 
 
-def _frames(blobs: Blobs, prefix: str) -> list[Picture]:
+def _frames(blobs: Blobs, prefix: str) -> Iterator[Picture]:
     """The pictures of frames.zip in order: RGB uint8 (h, w, 3); guarded, because a store may be shared."""
-    path, pictures = f"{prefix}/frames.zip", []
+    path = f"{prefix}/frames.zip"
     for name, encoded in _members(blobs, path):
         picture = _picture(encoded)
         if picture is None:
             raise AvrecError(f"{path}: {name} is no picture, or has over {MOST_FRAME_PIXELS:,} pixels; sample the frames anew")
-        pictures.append(picture)
-    return pictures
+        yield picture
 
 
 def _members(blobs: Blobs, path: str) -> list[tuple[str, bytes]]:
