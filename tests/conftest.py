@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_library import Small, build
+
 
 @dataclass(frozen=True)
 class S3Server:
@@ -109,3 +111,10 @@ def s3_store(s3_server, monkeypatch) -> str:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://{s3_server.new_bucket()}/a store/内容"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory, worker_id) -> Small:
+    """A small library, materialised once for all test processes; copy it before changing it."""
+    base = tmp_path_factory.getbasetemp()
+    return build(base if worker_id == "master" else base.parent)

@@ -89,7 +89,7 @@ class Runner:
 
     def state(self, job: str, inputs: Sequence[str]) -> str:
         """Hash of the job's code, of what it reads (`inputs`) and of the tables it writes."""
-        parts = [self._library.settings.store, job, *inputs]
+        parts = [job, *inputs]
         parts += [f"{name}@{self._library.steps[name].code}={self._library.ledger.data_version(name)}" for name in self.steps(job)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 

@@ -1,0 +1,104 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from avrec_dag import report
+from avrec_dag.ledger import Ledger
+from avrec_dag.report.facts import gather
+from avrec_dag.report.write import clock, histogram
+from avrec_dag.storage import Blobs
+from tests.browser import CHROMIUM, opened
+from tests.small_library import DAY, ODD, SOUND
+
+
+@pytest.fixture(scope="module")
+def page(small, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("report") / "page.html"
+    report.write(small.ledger, small.blobs, out)
+    return out
+
+
+def test_the_file_needs_nothing_but_itself(page):
+    html = page.read_text(encoding="utf-8")
+
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', html) + re.findall(r"url\(([^)]*)\)", html)
+    assert addresses
+    assert {address.partition(":")[0] if ":" in address else address[:1] for address in addresses} <= {"data", "#"}
+    assert "http:" not in html
+    assert "https:" not in html
+
+
+def test_every_item_and_every_failure_is_named(page):
+    html = page.read_text(encoding="utf-8")
+
+    assert html.count('<article class="card"') == 14
+    for name in ("empty.mp4", "words.mp4", "cut.mp4"):
+        assert f"dt={DAY}/{name}" in html
+    assert "sound only" in html
+
+
+def test_what_uploaders_wrote_stays_text(page):
+    html = page.read_text(encoding="utf-8")
+
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(" in html
+    assert html.count("<script>") == 1
+
+
+def test_facts_tell_people_with_their_lists_and_reasons(small):
+    facts = gather(small.ledger, people=5)
+
+    assert len(facts.people) == 5
+    for person in facts.people:
+        assert person.liked
+        assert person.offered
+        assert all(one.reason for one in person.offered)
+        met = {event.media_id for event in small.log.of_user(person.user_id)}
+        assert met.isdisjoint(one.card.media_id for one in person.offered)
+
+
+def test_facts_tell_evaluations_and_classes(small):
+    facts = gather(small.ledger)
+
+    assert facts.classifier is not None
+    assert facts.classifier.models["content_classifier"]["accuracy"] > 0.25
+    assert facts.recommender is not None
+    assert "popularity" in facts.recommender.models
+    assert sum(len(members) for _, members in facts.classes) == 14
+    assert {card.media_id for card in facts.cards} >= {ODD, SOUND}
+
+
+def test_an_empty_library_gives_a_page_too(tmp_path):
+    out = tmp_path / "deep" / "page.html"
+    size = report.write(Ledger(str(tmp_path / "store")), Blobs(str(tmp_path / "store")), out)
+
+    assert size == len(out.read_text(encoding="utf-8"))
+    assert "Nothing is in the library yet" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "0:00"), (0.4, "0:00"), (59.6, "1:00"), (75, "1:15"), (3661, "1:01:01")])
+def test_durations_read_as_clocks(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_the_histogram_counts_every_judged_item_once(small):
+    cards = [card for card in gather(small.ledger).cards if card.quality is not None]
+
+    assert sum(histogram(cards)) == len(cards) == 14
+
+
+@CHROMIUM
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_a_browser_shows_it_without_complaint_or_sideways_scrolling(page, scheme, width):
+    with opened(page.as_uri(), scheme=scheme, width=width) as (tab, complaints):
+        tab.wait_for_selector(".gallery .card")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.locator(".card:visible").count() == 14
+        tab.locator(".chip", has_text="rings").click()
+        assert 1 <= tab.locator(".card:visible").count() < 14
+        paper = "() => getComputedStyle(document.body).backgroundColor"
+        before = tab.evaluate(paper)
+        tab.locator("#theme").click()
+        assert tab.evaluate(paper) != before
+    assert complaints == []
