@@ -52,4 +52,4 @@ def fused_features(context: dg.AssetExecutionContext, store: Store, compute: Com
 
 def _day_of(context: dg.AssetExecutionContext, store: Store, compute: Compute, task: Task) -> dg.MaterializeResult:
     step = graph.STEPS[context.asset_key.to_user_string()]
-    return materialized(compute.advance(store.ledger, step, context.partition_key, task, run_id=context.run_id), store)
+    return materialized(compute.advance(store.ledger, step, context.partition_key, task, run_id=context.run.run_id), store)

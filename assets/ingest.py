@@ -22,7 +22,7 @@ def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, com
     today, start = datetime.now(UTC).date(), graph.SETTINGS.start
     listing = arrivals.digests(source.list(), days_of(ledger, source, today, start)).get(day, "")
     plan = plan_uploads(ledger, source, step, day, today, start)
-    outcome = compute.advance(ledger, step, day, ProbeUploads(media.uri), plan=plan, run_id=context.run_id, guard=media.guard)
+    outcome = compute.advance(ledger, step, day, ProbeUploads(media.uri), plan=plan, run_id=context.run.run_id, guard=media.guard)
     return materialized(outcome, store, {LISTING: listing})
 
 
@@ -30,5 +30,5 @@ def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, com
 def feedback_events(context: dg.AssetExecutionContext, store: Store, feedback: Feedback) -> dg.MaterializeResult:
     """What people did on the day (views, watches, likes, ratings, comments), each weighted by what it says about liking."""
     step = graph.STEPS["feedback_events"]
-    outcome = update_feedback(store.ledger, feedback.log, step, context.partition_key, run_id=context.run_id)
+    outcome = update_feedback(store.ledger, feedback.log, step, context.partition_key, run_id=context.run.run_id)
     return materialized(outcome, store)

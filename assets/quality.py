@@ -15,10 +15,10 @@ from resources.store import Store
 def technical_quality(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
     """Sharpness, exposure, noise, blockiness, frozen stretches, loudness and clipping of every item, each scored with its reason."""
     ledger, step, day = store.ledger, graph.STEPS["technical_quality"], context.partition_key
-    return materialized(compute.advance(ledger, step, day, MeasureQuality(media.uri), run_id=context.run_id), store)
+    return materialized(compute.advance(ledger, step, day, MeasureQuality(media.uri), run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("quality_scores"), kinds={"parquet"})
 def quality_scores(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """One score in [0, 1] per item: what it measures, moved by what people made of it the more of them there are."""
-    return materialized(update_quality(store.ledger, graph.STEPS["quality_scores"], run_id=context.run_id), store)
+    return materialized(update_quality(store.ledger, graph.STEPS["quality_scores"], run_id=context.run.run_id), store)

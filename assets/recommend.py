@@ -11,20 +11,20 @@ from resources.store import Store
 @dg.asset(**graph.of("interactions"), kinds={"duckdb", "parquet"})
 def interactions(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """Everyone's history: what each person thinks of every item they met, fading with time."""
-    return materialized(stage.update_interactions(store.ledger, graph.STEPS["interactions"], run_id=context.run_id), store)
+    return materialized(stage.update_interactions(store.ledger, graph.STEPS["interactions"], run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("recommender"), kinds={"numpy", "safetensors"})
 def recommender(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """The linear model of who likes what together with what."""
-    outcome = stage.update_recommender(store.ledger, store.blobs, graph.STEPS["recommender"], run_id=context.run_id)
+    outcome = stage.update_recommender(store.ledger, store.blobs, graph.STEPS["recommender"], run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
 @dg.asset(**graph.of("item_index"), kinds={"faiss"})
 def item_index(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """The vectors of all items, ready to be searched by likeness and by words."""
-    outcome = stage.update_index(store.ledger, store.blobs, graph.STEPS["item_index"], run_id=context.run_id)
+    outcome = stage.update_index(store.ledger, store.blobs, graph.STEPS["item_index"], run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
@@ -32,17 +32,17 @@ def item_index(context: dg.AssetExecutionContext, store: Store) -> dg.Materializ
 def recommender_evaluation(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """NDCG, recall and coverage of each trained recommender on held-out behaviour, beside popularity; older ones stay."""
     step = graph.STEPS["recommender_evaluation"]
-    return materialized(stage.update_recommender_evaluation(store.ledger, store.blobs, step, run_id=context.run_id), store)
+    return materialized(stage.update_recommender_evaluation(store.ledger, store.blobs, step, run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("recommendations"), kinds={"faiss", "parquet"})
 def recommendations(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """A varied list of good items for everyone, none of them met before, with a reason for each."""
-    outcome = stage.update_recommendations(store.ledger, store.blobs, graph.STEPS["recommendations"], run_id=context.run_id)
+    outcome = stage.update_recommendations(store.ledger, store.blobs, graph.STEPS["recommendations"], run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
 @dg.asset(**graph.of("recommendation_health"), kinds={"duckdb", "parquet"})
 def recommendation_health(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """What the lists promise: everyone covered, no repeats, nothing met before, the library in use, quality kept."""
-    return materialized(stage.update_health(store.ledger, graph.STEPS["recommendation_health"], run_id=context.run_id), store)
+    return materialized(stage.update_health(store.ledger, graph.STEPS["recommendation_health"], run_id=context.run.run_id), store)

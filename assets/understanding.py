@@ -14,21 +14,21 @@ from resources.store import Store
 @dg.asset(**graph.of("labels"), kinds={"parquet"})
 def labels(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """What people said items are: cleaned labels, with the recording each item was cut from."""
-    outcome = compute.advance(store.ledger, graph.STEPS["labels"], WHOLE, KeepLabels(), run_id=context.run_id)
+    outcome = compute.advance(store.ledger, graph.STEPS["labels"], WHOLE, KeepLabels(), run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
 @dg.asset(**graph.of("content_classifier"), kinds={"pytorch", "safetensors"}, pool=graph.GPU_POOL)
 def content_classifier(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """The model that tells classes from fused features, trained anew when labels or more than 5 % of the vectors changed."""
-    outcome = update_classifier(store.ledger, store.blobs, graph.STEPS["content_classifier"], run_id=context.run_id)
+    outcome = update_classifier(store.ledger, store.blobs, graph.STEPS["content_classifier"], run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
 @dg.asset(**graph.of("classifier_evaluation"), kinds={"scikitlearn", "parquet"})
 def classifier_evaluation(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """How well each trained classifier does on recordings it never saw: accuracy, macro-F1, per class, confusion; older ones stay."""
-    outcome = update_evaluation(store.ledger, store.blobs, graph.STEPS["classifier_evaluation"], run_id=context.run_id)
+    outcome = update_evaluation(store.ledger, store.blobs, graph.STEPS["classifier_evaluation"], run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
@@ -36,5 +36,5 @@ def classifier_evaluation(context: dg.AssetExecutionContext, store: Store) -> dg
 def content_classes(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """The classes of every item of the day with their probabilities: by the classifier, or zero-shot where nobody gave labels."""
     ledger, step, day = store.ledger, graph.STEPS["content_classes"], context.partition_key
-    outcome = compute.advance(ledger, step, day, classes_task(ledger, store.uri), run_id=context.run_id)
+    outcome = compute.advance(ledger, step, day, classes_task(ledger, store.uri), run_id=context.run.run_id)
     return materialized(outcome, store)

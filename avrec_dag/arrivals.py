@@ -78,7 +78,7 @@ def settle(known: Known, listing: str, now: Mapping[str, str], at_s: float) -> t
         seen, (last, count) = now.get(day, ""), days.get(day, ("", 0))
         if seen == last:
             continue
-        before, since = known.waiting.get(day, ("", at_s))
+        before, since = known.waiting.get(day, (None, at_s))
         if before == seen or at_s - since >= PATIENCE_S:
             days[day] = (seen, count + 1)
             due.append(Due(day, seen, count + 1))

@@ -1,0 +1,227 @@
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets import automation
+from avrec_dag import arrivals
+from avrec_dag.arrivals import PATIENCE_S, Due, Known, digest, digests, settle
+from avrec_dag.media.uploads import Upload
+from tests.made_runs import DAYS, EVENT_DAY, Library, made_runs
+
+AT = datetime(2026, 3, 5, 3, tzinfo=UTC)
+
+
+def uploads(*names: str) -> list[Upload]:
+    return [Upload(name, 10, "etag", AT) for name in names]
+
+
+def test_a_digest_does_not_depend_on_the_order_of_the_listing():
+    one, two = uploads("a.mp4", "b.mp4")
+    assert digest([one, two]) == digest([two, one])
+    assert digest([one]) != digest([two])
+
+
+@pytest.mark.parametrize("sidecar", ["a.mp4.json", "a.json", "metadata.jsonl", "metadata.csv"])
+def test_a_changed_sidecar_changes_the_day_it_speaks_of_and_no_other(sidecar):
+    first, second = uploads("one/a.mp4"), uploads("two/a.mp4")
+    days = {"2026-01-01": first, "2026-01-02": second}
+    before = digests([*first, *second], days)
+    after = digests([*first, *second, *uploads(f"one/{sidecar}")], days)
+    assert before["2026-01-01"] != after["2026-01-01"]
+    assert before["2026-01-02"] == after["2026-01-02"]
+
+
+def test_a_day_is_due_once_it_stood_still_for_a_look_and_then_never_again():
+    known, due = settle(Known(), "l", {"d": "x"}, 0.0)
+    assert due == []
+    known, due = settle(known, "l", {"d": "x"}, 30.0)
+    assert due == [Due("d", "x", 1)]
+    assert settle(known, "l", {"d": "x"}, 60.0)[1] == []
+
+
+def test_a_day_that_keeps_changing_is_due_after_a_while():
+    known, at_s = Known(), 0.0
+    for at_s in range(0, int(PATIENCE_S), 30):
+        known, due = settle(known, "l", {"d": f"state {at_s}"}, at_s)
+        assert due == []
+    _, due = settle(known, "l", {"d": "last"}, PATIENCE_S)
+    assert due == [Due("d", "last", 1)]
+
+
+def test_the_same_state_again_after_another_is_a_new_arrival():
+    known, seen = Known(), []
+    for at_s, state in enumerate(["x", "x", "y", "y", "x", "x"]):
+        known, due = settle(known, "l", {"d": state}, float(at_s))
+        seen += due
+    assert seen == [Due("d", "x", 1), Due("d", "y", 2), Due("d", "x", 3)]
+
+
+def test_a_day_that_lost_its_last_upload_is_due():
+    known = Known("l", {"d": ("x", 1)})
+    known, due = settle(known, "l", {}, 0.0)
+    assert (due, settle(known, "l", {}, 30.0)[1]) == ([], [Due("d", "", 2)])
+
+
+STATES = st.dictionaries(st.sampled_from(DAYS), st.sampled_from(["x", "y", "z"]))
+
+
+@given(st.lists(STATES, max_size=12))
+def test_whatever_happens_the_last_state_of_every_day_is_asked_for(history: Sequence[dict[str, str]]):
+    known, last = Known(), {}
+    for look, state in enumerate([*history, *(history[-1:] * 2)]):
+        known, due = settle(known, "l", state, 30.0 * look)
+        known = Known(**json.loads(json.dumps(asdict(known))))  # as the cursor keeps it
+        last |= {one.day: one.digest for one in due}
+    final = history[-1] if history else {}
+    assert {day: seen for day, seen in last.items() if seen} == final
+    assert not known.waiting
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Iterator[Library]:
+    library = made_runs(tmp_path_factory.mktemp("automation") / "library", per_kind=1)
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    instance = dg.DagsterInstance.ephemeral()
+    yield instance
+    instance.dispose()
+
+
+@pytest.fixture
+def recorder() -> Iterator[dg.DagsterInstance]:
+    """An instance on disk: schedules open it anew by reference."""
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+def look(library: Library, instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[dg.RunRequest], str, str]:
+    with dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources=library.settings.resources(), definitions=library.defs
+    ) as context:
+        data = automation.media_arrivals.evaluate_tick(context)
+    return list(data.run_requests or ()), data.cursor or cursor or "", data.skip_message or ""
+
+
+def test_new_uploads_ask_for_their_days_once(made, instance):
+    requests, cursor, told = look(made, instance)
+    assert (requests, told) == ([], f"still changing: {DAYS[0]}")
+    requests, cursor, _ = look(made, instance, cursor)
+    assert [one.partition_key for one in requests] == [DAYS[0]]
+    assert requests[0].run_key.startswith(f"{DAYS[0]}:")
+    requests, cursor, told = look(made, instance, cursor)
+    assert (requests, told) == ([], "nothing came, changed or left")
+    assert len(cursor) < 300
+
+
+def test_an_upload_to_another_day_asks_for_that_day_alone(made, instance, tmp_path):
+    library = made.copy(tmp_path / "library")
+    cursor = look(library, instance, look(library, instance)[1])[1]
+    library.upload(f"dt={DAYS[1]}/rings 0.wav", "rings", 0, duration_s=0.3)
+    cursor = look(library, instance, cursor)[1]
+    requests, _, _ = look(library, instance, cursor)
+    assert [one.partition_key for one in requests] == [DAYS[1]]
+    library.close()
+
+
+def test_what_the_command_line_did_is_not_asked_for_again(trained):
+    requests, cursor, told = look(trained, trained.instance)
+    assert (requests, told) == ([], "every change was worked on already")
+    assert json.loads(cursor)["waiting"] == {}
+
+
+@pytest.mark.parametrize("cursor", ["{", "[]", '{"other": 1}', "7"])
+def test_an_unreadable_cursor_starts_anew(made, instance, cursor):
+    assert look(made, instance, cursor)[2] == f"still changing: {DAYS[0]}"
+
+
+def test_a_missing_media_folder_is_told_and_asks_for_nothing(tmp_path, instance):
+    library = Library(tmp_path)
+    requests, _, told = look(library, instance)
+    library.close()
+    assert requests == []
+    assert "AVREC_MEDIA: there is no folder" in told
+
+
+def follow(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
+    event = dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name)
+    resources = library.settings.resources()
+    with dg.build_run_status_sensor_context("what_follows", event, instance, run, resources=resources) as context:
+        return [(one.job_name, one.partition_key) for one in automation.what_follows(context) if isinstance(one, dg.RunRequest)]
+
+
+def recorded(library: Library, instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+    return instance.create_run_for_job(library.defs.resolve_job_def(job), status=status, tags=tags)
+
+
+@pytest.fixture(scope="module")
+def trained(made, tmp_path_factory) -> Iterator[Library]:
+    library = made.copy(tmp_path_factory.mktemp("trained") / "library")
+    assert library.run("ingest_and_embed", DAYS[0]).ok
+    assert library.run("train_classifier").ok
+    yield library
+    library.close()
+
+
+DONE, STARTED = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.STARTED
+A_DAY = {"dagster/partition": DAYS[0]}
+
+
+def test_uploads_are_followed_by_the_first_training_where_there_is_no_classifier(made, instance, tmp_path):
+    library = Library(tmp_path)
+    assert follow(library, recorded(library, instance, "ingest_and_embed", DONE, **A_DAY), instance) == [("train_classifier", None)]
+    library.close()
+
+
+def test_uploads_are_followed_by_the_classes_of_their_day(trained, instance):
+    assert follow(trained, recorded(trained, instance, "ingest_and_embed", DONE, **A_DAY), instance) == [("classify", DAYS[0])]
+
+
+def test_training_is_followed_by_the_days_whose_classes_it_changed(trained, instance):
+    assert follow(trained, recorded(trained, instance, "train_classifier", DONE), instance) == [("classify", DAYS[0])]
+
+
+def test_classes_and_feedback_are_followed_by_the_lists_once_all_is_quiet(trained, instance):
+    for job in ("classify", "collect_feedback"):
+        assert follow(trained, recorded(trained, instance, job, DONE, **A_DAY), instance) == [("recommend", None)]
+    recorded(trained, instance, "ingest_and_embed", STARTED)
+    assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY), instance) == []
+
+
+def test_the_command_line_sees_to_what_follows_its_own_runs(trained, instance):
+    assert follow(trained, recorded(trained, instance, "ingest_and_embed", DONE, **A_DAY, **{"avrec/by": "cli"}), instance) == []
+
+
+def night(library: Library, instance: dg.DagsterInstance, schedule: dg.ScheduleDefinition) -> list[str | None]:
+    parts = {"resources": library.settings.resources(), "repository_def": library.defs.get_repository_def()}
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=AT, **parts) as context:
+        return [one.partition_key for one in schedule.evaluate_tick(context).run_requests or ()]
+
+
+def test_the_night_asks_for_days_that_lack_a_table_and_for_no_other(made, recorder, tmp_path):
+    library = made.copy(tmp_path / "library")
+    library.upload(f"dt={DAYS[1]}/rings 0.wav", "rings", 0, duration_s=0.3)
+    assert night(library, recorder, automation.nightly_catch_up) == [DAYS[1], DAYS[0]]
+    for table in automation.INGEST_TABLES:
+        recorder.report_runless_asset_event(dg.AssetMaterialization(table, partition=DAYS[0]))
+    assert night(library, recorder, automation.nightly_catch_up) == [DAYS[1]]
+    library.close()
+
+
+def test_the_night_collects_the_days_on_which_people_did_something(made, recorder):
+    assert night(made, recorder, automation.nightly_feedback) == [EVENT_DAY]
+
+
+def test_everything_that_starts_runs_is_on_by_default():
+    assert {one.default_status for one in automation.SENSORS} == {dg.DefaultSensorStatus.RUNNING}
+    assert {one.default_status for one in automation.SCHEDULES} == {dg.DefaultScheduleStatus.RUNNING}
+    assert arrivals.PATIENCE_S >= 60
