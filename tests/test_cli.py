@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -268,7 +269,7 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(small, tmp_path):
     mine = small.copy(tmp_path / "library")
     shutil.rmtree(mine.env["AVREC_STORE"])
     command = [str(Path(sys.executable).with_name("avrec")), "materialize"]
-    running = subprocess.Popen(command, env={**__import__("os").environ, **mine.env}, cwd=mine.folder, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, env={**os.environ, **mine.env}, cwd=mine.folder, stderr=subprocess.PIPE, text=True)
     frames = Path(mine.env["AVREC_STORE"]) / "tables" / "frames"
     for _ in range(600):
         if frames.exists() or running.poll() is not None:

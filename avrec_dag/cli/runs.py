@@ -15,6 +15,7 @@ import dagster as dg
 from avrec_dag.cli.library import Library
 
 _STATE_TAG = "avrec/state"
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 class Done(NamedTuple):
@@ -101,7 +102,11 @@ class Runner:
         return statuses.count("SUCCEEDED"), statuses.count("FAILED")
 
     def run(self, job: str, partition: str = "", *, inputs: Sequence[str] = ()) -> Ran:
-        """Run one job in this process and say what it did; a step's failure is told, not raised."""
+        """Run one job in this process and say what it did; a step's failure is told, not raised.
+
+        Raises:
+            KeyboardInterrupt: The run was stopped; what it had written is kept.
+        """
         began = time.monotonic()
         level = "INFO" if self._verbose else "CRITICAL"
         with _muted(not self._verbose):
@@ -113,6 +118,8 @@ class Runner:
                 tags={"avrec/driven_by": "avrec"},
             )
         told = _told(result, job, partition, time.monotonic() - began)
+        if any(_INTERRUPTED in error for error in told.errors):
+            raise KeyboardInterrupt  # Dagster turns it into a failed step, to record the run's end
         if told.ok:
             self._instance.add_run_tags(result.run_id, {_STATE_TAG: self.state(job, inputs)})
         return told
