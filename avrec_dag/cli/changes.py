@@ -75,6 +75,6 @@ def stale(library: Library, runner: "Runner") -> dict[str, int]:
             counts[name] += plan.stale
     for job in (TRAIN, RECOMMEND):
         tables = runner.steps(job)
-        if not runner.settled(job, inputs_of(library, tables)):
+        if not runner.settled(job, "", inputs_of(library, tables)):
             counts |= {name: library.ledger.counts(name).ok for name in tables}
     return counts

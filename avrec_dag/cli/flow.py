@@ -72,7 +72,7 @@ def _ingest(library: Library, runner: Runner, days: Sequence[str]) -> _Todo:
 def _collect(library: Library, runner: Runner, days: Sequence[str]) -> _Todo:
     for day, digest in changes.event_days(library).items():
         inputs = [f"{day}={digest}"]
-        if day in days or (not days and not runner.settled(COLLECT, inputs)):
+        if day in days or (not days and not runner.settled(COLLECT, day, inputs)):
             yield COLLECT, day, inputs
 
 
@@ -93,5 +93,5 @@ def _recommend(library: Library, runner: Runner, _days: Sequence[str]) -> _Todo:
 
 def _whole(library: Library, runner: Runner, job: str) -> _Todo:
     inputs = changes.inputs_of(library, runner.steps(job))
-    if not runner.settled(job, inputs):
+    if not runner.settled(job, "", inputs):
         yield job, "", inputs

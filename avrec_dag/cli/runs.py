@@ -83,15 +83,18 @@ class Runner:
         keys = {key.to_python_identifier() for key in self._definitions.resolve_job_def(job).asset_layer.executable_asset_keys}
         return [name for name in self._library.steps if name in keys]
 
-    def settled(self, job: str, inputs: Sequence[str]) -> bool:
+    def settled(self, job: str, partition: str, inputs: Sequence[str]) -> bool:
         """Whether the job's last success left everything as it stands now; see `state`."""
-        wanted = dg.RunsFilter(job_name=job, tags={_STATE_TAG: self.state(job, inputs)}, statuses=[dg.DagsterRunStatus.SUCCESS])
+        wanted = dg.RunsFilter(job_name=job, tags={_STATE_TAG: self.state(job, partition, inputs)}, statuses=[dg.DagsterRunStatus.SUCCESS])
         return bool(self._instance.get_runs(wanted, limit=1))
 
-    def state(self, job: str, inputs: Sequence[str]) -> str:
+    def state(self, job: str, partition: str, inputs: Sequence[str]) -> str:
         """Hash of the job's code, of what it reads (`inputs`) and of the tables it writes."""
         parts = [job, *inputs]
-        parts += [f"{name}@{self._library.steps[name].code}={self._library.ledger.data_version(name)}" for name in self.steps(job)]
+        parts += [
+            f"{name}@{self._library.steps[name].code}={self._library.ledger.data_version(name, partition or None)}"
+            for name in self.steps(job)
+        ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def checks(self) -> tuple[int, int]:
@@ -121,7 +124,7 @@ class Runner:
         if any(_INTERRUPTED in error for error in told.errors):
             raise KeyboardInterrupt  # Dagster turns it into a failed step, to record the run's end
         if told.ok:
-            self._instance.add_run_tags(result.run_id, {_STATE_TAG: self.state(job, inputs)})
+            self._instance.add_run_tags(result.run_id, {_STATE_TAG: self.state(job, partition, inputs)})
         return told
 
 
