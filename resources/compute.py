@@ -8,6 +8,7 @@ from avrec_dag.incremental import advance
 from avrec_dag.items import Outcome, Task
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.steps import Step
+from resources.slots import release_lost
 
 
 class Compute(dg.ConfigurableResource):
@@ -37,6 +38,11 @@ class Compute(dg.ConfigurableResource):
         if self._running is None:
             self._running = engine(self.engine)
         return advance(ledger, self._running, step, partition, task, plan=plan, run_id=run_id, guard=guard)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Take back the pool slots of runs that were killed."""
+        if context.instance is not None:
+            release_lost(context.instance)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
         """Stop the workers."""

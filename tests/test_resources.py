@@ -1,5 +1,9 @@
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 
+import dagster as dg
 import pytest
 
 from avrec_dag import synthetic
@@ -11,6 +15,7 @@ from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.profiles import Settings
+from resources.slots import release_lost
 from resources.store import Store
 
 
@@ -135,3 +140,43 @@ def test_a_snapshot_lists_once(tmp_path):
     assert snapshot.list() == first
     with snapshot.open("a.wav") as file:
         assert file.read(4) == b"RIFF"
+
+
+DIES = """
+import os, signal
+import dagster as dg
+
+@dg.asset(pool="gpu")
+def doomed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+dg.materialize([doomed], instance=dg.DagsterInstance.get())
+"""
+
+
+def test_the_slot_of_a_killed_run_is_taken_back(tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    killed = subprocess.run([sys.executable, "-c", DIES], env=os.environ, capture_output=True, timeout=120)
+    assert killed.returncode == -9
+    with dg.DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.STARTED
+        assert release_lost(instance) == [run.run_id]
+        assert instance.get_runs()[0].status == dg.DagsterRunStatus.FAILURE
+        assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+        assert release_lost(instance) == []
+
+
+def test_the_slot_of_a_living_run_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\nconcurrency: {pools: {default_limit: 1}}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    released = []
+
+    @dg.asset(pool="gpu")
+    def busy(context: dg.AssetExecutionContext) -> None:
+        released.extend(release_lost(context.instance))
+
+    with dg.DagsterInstance.get() as instance:
+        assert dg.materialize([busy], instance=instance).success
+    assert released == []
