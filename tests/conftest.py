@@ -79,6 +79,7 @@ def s3_server(tmp_path_factory) -> Iterator[S3Server]:
     master, volume, filer, s3 = _free_ports(4)
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", f"-s3.port={s3}", "-master.volumeSizeLimitMB=64", "-volume.max=300", "-filer", "-s3"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports that two servers at once would fight over
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"-s3.config={folder / 's3.json'}"], stdout=log, stderr=log, cwd=folder)
     server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key)

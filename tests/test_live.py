@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -226,14 +227,19 @@ def test_search_finds_by_meaning_in_english_and_chinese(searchable, text, found)
 
 
 def test_exact_words_raise_what_is_named(searchable):
-    from dataclasses import replace
-
     named = replace(searchable, catalogue=replace(searchable.catalogue, words={"rain/002.mp4": "My holiday in Lisbon"}))
     answer = named.search("cat lisbon", 30)
     raised = next(one for one in answer if one.media_id == "rain/002.mp4")
     plain = next(one for one in searchable.search("cat lisbon", 70) if one.media_id == "rain/002.mp4")
     assert raised.score == pytest.approx(plain.score + BOOST / 2, abs=1e-5)
     assert raised.reason == "named so"
+
+
+def test_words_of_grammar_name_nothing(searchable):
+    named = replace(searchable, catalogue=replace(searchable.catalogue, words={"rain/002.mp4": "The story of a man"}))
+    answer = next(one for one in named.search("a cat", 70) if one.media_id == "rain/002.mp4")
+    assert answer.reason == "fits by meaning"
+    assert named.search("the", 1)[0].media_id == "rain/002.mp4"  # all there is to go by
 
 
 def test_an_empty_search_finds_nothing(searchable):

@@ -1,5 +1,6 @@
 """Which items of a step are new, changed or gone, from the newest rows of the step and of its parents."""
 
+import atexit
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -123,6 +124,9 @@ def difference(own: pa.Table, key: str, partition: str, wanted: Expected, keys: 
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
     """One empty database per process, since opening one takes longer than a plan; what a cursor registers is its own."""
     return duckdb.connect()
+
+
+atexit.register(_database.cache_clear)  # a connection that outlives the interpreter makes DuckDB report leaks on stderr
 
 
 def _any(values: Collection[str]) -> str:

@@ -139,7 +139,7 @@ class Recommender:
             return []
         from avrec_dag.encoders.joint import JointSpace
 
-        wanted = words.terms(text)
+        wanted = words.asked(text)
         held = zip(self.catalogue.index.items, self.catalogue.terms, strict=True)
         scores = {media_id: words.boost(wanted, terms) for media_id, terms in held}
         named = {media_id for media_id, raised in scores.items() if raised > 0}

@@ -9,6 +9,39 @@ _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\W_]+?(?=[\u304
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
+_GRAMMAR = frozenset(
+    (
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "for",
+        "from",
+        "with",
+        "by",
+        "and",
+        "or",
+        "is",
+        "are",
+        "was",
+        "it",
+        "its",
+        "this",
+        "that",
+    )
+)
+
+
+def asked(query: str) -> frozenset[str]:
+    """The terms of a query without English words of grammar, which name nothing; all of them where nothing else is asked."""
+    found = terms(query)
+    return found - _GRAMMAR or found
+
+
 def terms(text: str) -> frozenset[str]:
     """The words of a text, case and width folded; of Chinese, Japanese and Korean, single characters and pairs of them."""
     found: set[str] = set()
