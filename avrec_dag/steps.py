@@ -68,7 +68,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
     steps = [
         Step("raw_media", "1"),
         Step("feedback_events", "1", partition="event_day"),
-        Step("frames", f"1:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
+        Step("frames", f"2:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
         Step("audio_spectrograms", f"1:{r.audio_events}", {"raw_media": ("audio",)}, {"raw_media": ("duration_s",)}),
         Step("frame_embeddings", f"1:{r.frame_encoder}:{joint}", {"frames": ("frames",)}, {"frames": ("blob", "t_s")}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
@@ -79,7 +79,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
              {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint")},
              optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"})),
-        Step("technical_quality", "1", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
+        Step("technical_quality", "2", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
              {"raw_media": ("kind", "duration_s", "width", "height", "fps"),
               "audio_spectrograms": ("peak_dbfs", "rms_dbfs", "loudness_lufs", "noise_floor_dbfs", "clipped_share",
                                      "silent_share", "sample_rate_hz")},

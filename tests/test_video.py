@@ -1,8 +1,11 @@
 import io
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from avrec_dag import synthetic
@@ -41,13 +44,62 @@ def test_sampled_frames_are_the_frames_of_their_times(tmp_path, suffix, gop):
         assert np.abs(nearest[1].astype(int) - rgb).mean() < 3
 
 
-@pytest.mark.parametrize("gop", [5, 1000])
+@pytest.mark.parametrize("gop", [5, 40, 1000])
 def test_frames_are_ascending_well_spread_and_as_many_as_asked_for(tmp_path, gop):
     path = synthetic.clip(tmp_path / "a.mp4", kind="waves", seed=4, duration_s=6.0, size=(96, 64), gop=gop, fps=15)
     _, frames = sampled(path, 6.0, per_second=1)
     times = [at_s for at_s, _ in frames]
     assert len(times) == 6
-    assert np.abs(np.array(times) - (np.arange(6) + 0.5)).max() < 0.35
+    assert np.abs(np.array(times) - (np.arange(6) + 0.5)).max() < 0.6
+    assert np.diff(times).min() > 0.4
+    assert np.diff(times).max() < 1.7
+
+
+B_FRAMES = {"bf": "3", "preset": "veryfast"}
+CODERS = {
+    "b frames.mp4": {"options": B_FRAMES},
+    "b frames.ts": {"options": B_FRAMES},
+    "open gops.mp4": {"options": {**B_FRAMES, "x264-params": "open-gop=1:scenecut=0"}},
+    "open gops.mkv": {"options": {**B_FRAMES, "x264-params": "open-gop=1:scenecut=0"}},
+    "mpeg-2.mpg": {"options": {"bf": "2"}},
+    "mpeg-4.avi": {"options": {"bf": "2"}},
+    "h264.avi": {"video_codec": "libx264", "options": B_FRAMES},
+    "uneven.mp4": {"variable_rate": True, "options": B_FRAMES},
+    "fields.ts": {"interlaced": True},
+    "vp9.webm": {},
+}
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_frames_between_sparse_key_frames_are_those_of_their_times(tmp_path, name):
+    path = tmp_path / name
+    made: dict[str, Any] = CODERS[name]
+    synthetic.clip(path, kind=["dots", "waves"], seed=4, duration_s=8.0, size=(160, 96), gop=60, sound=False, **made)
+    method, frames = sampled(path, 8.0)
+    truth, times = every_frame(path), [at_s for at_s, _ in frames]
+    assert (method, len(frames)) == ("all", 8)
+    assert (np.abs(np.array(times) - (np.arange(8) + 0.5)) < 0.75).all()
+    assert np.diff(times).min() > 0.3
+    for at_s, rgb in frames:
+        nearest = min(truth, key=lambda one: abs(one[0] - at_s))
+        assert abs(nearest[0] - at_s) < 1e-3
+        assert np.abs(nearest[1].astype(int) - rgb).mean() < 8
+
+
+@given(
+    duration_s=st.floats(0.05, 400), keys_s=st.lists(st.floats(0, 400), max_size=80).map(sorted),
+    per_second=st.sampled_from([0.2, 1, 3]), cap=st.integers(1, 64),
+)  # fmt: skip
+def test_there_is_one_moment_in_each_part_of_a_film_on_a_key_frame_where_it_has_one(duration_s, keys_s, per_second, cap):
+    sampling = Sampling(per_second=per_second, cap=cap)
+    moments = np.array(sampling.cheap_at_s(duration_s, keys_s))
+    part_s = duration_s / len(moments)
+    assert len(moments) == len(sampling.seen_at_s(duration_s))
+    assert (np.floor(moments / part_s + 1e-9) >= np.arange(len(moments))).all()
+    assert (moments < (np.arange(len(moments)) + 1) * part_s + 1e-9).all()
+    assert (np.diff(moments) >= part_s / 2 - 1e-9).all()
+    evenly = np.arange(len(moments)) * part_s
+    assert np.allclose(sampling.cheap_at_s(duration_s, []), evenly)
 
 
 def test_uneven_frame_times_are_kept(tmp_path):

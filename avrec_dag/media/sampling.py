@@ -1,5 +1,6 @@
 """Which moments of a film are looked at, and which of those are kept."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,8 +35,33 @@ class Sampling:
 
     def seen_at_s(self, duration_s: float) -> list[float]:
         """The moments looked at, evenly spread: more than are kept in a long film, so that its shots are found."""
-        n = max(1, min(_SEEN_PER_KEPT * self.cap, round(duration_s * self.per_second)))
+        n = self._n_seen(duration_s)
         return [(i + 0.5) * duration_s / n for i in range(n)]
+
+    def cheap_at_s(self, duration_s: float, keys_s: Sequence[float]) -> list[float]:
+        """As many moments as `seen_at_s`, one in each of as many equal parts of the film, where a decoder has least to do.
+
+        That is the key frame of a part, else its beginning: no part asks for the end of the frames that build on a key frame. Moments
+        are at least half a part and less than two parts from each other.
+
+        Args:
+            duration_s: Of the film.
+            keys_s: When its key frames are shown, ascending; none where the film must be decoded from end to end anyway.
+        """
+        n = self._n_seen(duration_s)
+        part_s, earliest_s = duration_s / n, 0.0
+        moments = []
+        for i in range(n):
+            at_s = max(i * part_s, earliest_s)
+            key = bisect_left(keys_s, at_s)
+            if key < len(keys_s) and keys_s[key] < (i + 1) * part_s:
+                at_s = keys_s[key]
+            moments.append(at_s)
+            earliest_s = at_s + part_s / 2
+        return moments
+
+    def _n_seen(self, duration_s: float) -> int:
+        return max(1, min(_SEEN_PER_KEPT * self.cap, round(duration_s * self.per_second)))
 
     def choose(self, shots: Sequence[int], duration_s: float) -> list[int]:
         """Which of the frames seen are kept: some of each shot, more of longer shots, evenly spread within each.
