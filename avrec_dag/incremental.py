@@ -14,6 +14,8 @@ from avrec_dag.steps import Step
 
 WINDOW = 1_024
 """Items whose parents' columns are held in memory at once."""
+MOST_BATCH, BATCHES_PER_WORKER = 16, 4
+"""Larger batches gain nothing; with several for each worker, none waits long for the slowest."""
 GUARD_ROWS = 5
 """Fewer rows than this may vanish whatever the share."""
 FLUSH_ROWS, FLUSH_S = 32, 30.0
@@ -29,7 +31,7 @@ def advance(
     *,
     plan: Plan | None = None,
     run_id: str = "",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     guard: float | None = None,
 ) -> Outcome:
     """Plan, remove what left, compute what is new or changed, compact.
@@ -42,7 +44,7 @@ def advance(
         task: Computes the rows.
         plan: What to do, where it does not follow from the step's parents (uploads).
         run_id: Kept in every row.
-        batch_size: Items per call of the task.
+        batch_size: Items per call of the task; by default so many that every worker gets about four batches, at most 16.
         guard: Share of the partition's rows above which removal is refused.
 
     Raises:
@@ -52,9 +54,10 @@ def advance(
     if guard is not None:
         _refuse_mass_removal(ledger, step.name, partition, len(work.gone), guard)
     ledger.tombstone(step.name, partition, work.gone, run_id)
+    size = batch_size or max(1, min(MOST_BATCH, len(work.todo) // (BATCHES_PER_WORKER * engine.workers)))
     writer = _Writer(ledger, step.name, partition, run_id, len(work.todo))
     try:
-        for rows in engine.run(task, _batches(ledger, step, partition, work.todo, batch_size)):
+        for rows in engine.run(task, _batches(ledger, step, partition, work.todo, size)):
             writer.add(rows)
     finally:
         writer.flush()  # also when interrupted: what was computed is kept

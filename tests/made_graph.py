@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 from avrec_dag.engine import Engine, Inline
 from avrec_dag.errors import MediaError
@@ -37,6 +38,7 @@ class Crashing:
     """An engine whose process is lost after some batches."""
 
     batches: int
+    workers: ClassVar[int] = 1
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
         yield from Inline().run(task, islice(batches, self.batches))

@@ -23,6 +23,15 @@ class WhoAmI:
 
 
 @dataclass(frozen=True)
+class Unhurried(WhoAmI):
+    """As `WhoAmI`, and each item takes a while."""
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        time.sleep(0.1 * len(items))
+        return super().__call__(items)
+
+
+@dataclass(frozen=True)
 class Forgetful:
     """Answers for every item but one."""
 

@@ -22,7 +22,7 @@ from avrec_dag.media.spectrograms import Listen
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.steps import Recipe, graph
 from tests.made_graph import Compute, thirty
-from tests.made_tasks import Forgetful, WhoAmI, batches
+from tests.made_tasks import Forgetful, Unhurried, WhoAmI, batches
 
 KEYS = [f"k{i:02}" for i in range(30)]
 ROOT = Path(__file__).parents[1]
@@ -80,6 +80,36 @@ def test_an_item_that_a_task_leaves_out_becomes_a_failed_row():
     rows = attempt(Forgetful("k01"), batches(KEYS[:3])[0])
     assert [(row.key, row.error is None) for row in rows] == [("k00", True), ("k01", False), ("k02", True)]
     assert "one row per item" in rows[1].error
+
+
+@pytest.mark.parametrize(("n_items", "n_batches"), [(1, 1), (8, 8), (40, 8), (300, 19)])
+def test_a_day_is_cut_into_batches_for_every_worker(tmp_path, local, n_items, n_batches):
+    ledger = Ledger(str(tmp_path))
+    plan = ledger.wanted("frames", "all", {f"k{i:03}": "1" for i in range(n_items)})
+    sent = []
+    running = Watched(local, sent)
+    outcome = advance(ledger, running, graph(Recipe("f", "a", "e", "t", "s"))["frames"], "all", WhoAmI(), plan=plan)
+    assert (outcome.rows, len(sent), max(sent) <= 16) == (n_items, n_batches, True)
+
+
+class Watched:
+    """Another engine, and how many items each of its batches had."""
+
+    def __init__(self, engine, sent):
+        self.engine, self.sent, self.workers = engine, sent, engine.workers
+
+    def run(self, task, batches):
+        return self.engine.run(task, (self.sent.append(len(batch)) or batch for batch in batches))
+
+    def close(self):
+        self.engine.close()
+
+
+def test_a_small_day_is_computed_by_both_workers(tmp_path, local):
+    ledger = Ledger(str(tmp_path))
+    plan = ledger.wanted("frames", "all", {f"k{i}": "1" for i in range(8)})
+    advance(ledger, local, graph(Recipe("f", "a", "e", "t", "s"))["frames"], "all", Unhurried(), plan=plan)
+    assert len(set(ledger.rows("frames")["n_frames"].to_pylist())) == 2
 
 
 def test_closing_stops_the_workers_and_the_next_batch_starts_new_ones():

@@ -18,6 +18,11 @@ log = logging.getLogger("avrec")
 class Engine(Protocol):
     """Runs a task over batches, yielding each batch's rows as it is finished, in any order."""
 
+    @property
+    def workers(self) -> int:
+        """Batches computed at once."""
+        ...
+
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
         """Rows of each batch; an item that cannot be computed becomes a failed row, never an exception."""
         ...
@@ -29,6 +34,8 @@ class Engine(Protocol):
 
 class Inline:
     """Runs batches in this process: for arithmetic on rows, and for tests."""
+
+    workers = 1
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
         """As `Engine.run`."""
