@@ -104,6 +104,7 @@ def _upload(folder: Path) -> None:
     title = '<script>alert("猫")</script> & "quotes"'
     odd.with_name(f"{odd.name}.json").write_text(json.dumps({"title": title, "tags": ["cat"]}, ensure_ascii=False), encoding="utf-8")
     synthetic.clip(folder / Path(SOUND).name, kind="waves", seed=8, duration_s=1)
+    (folder / Path(SOUND).with_suffix(".json").name).write_text('{"title": broken', encoding="utf-8")
     whole = (folder / "bars-0.mp4").read_bytes()
     for name, content in BROKEN.items():
         (folder / name).write_bytes(whole[: len(whole) // 3] if content is None else content)

@@ -48,7 +48,7 @@ def test_help_loads_neither_torch_nor_dagster():
 def test_status_counts_items_failures_stale_rows_and_checks(small):
     found = small.json("status")
 
-    assert (found["items"], found["failed"]) == (14, 3)
+    assert (found["items"], found["failed"], found["warned"]) == (14, 3, 1)  # the sound's sidecar is broken
     assert found["assets"]["raw_media"] == {"rows": 14, "stale": 0, "failed": 3}
     assert found["assets"]["frames"]["rows"] == 13  # the sound alone has none
     assert {one["stale"] for one in found["assets"].values()} == {0}

@@ -27,7 +27,8 @@ def status(as_json: Json = False) -> None:
         ["table", "rows", "stale", "failed"], [[name, one["rows"], one["stale"], one["failed"]] for name, one in found["assets"].items()]
     )
     output.stdout().print(
-        f"\n{found['items']} items, {found['failed']} unreadable; checks: {checks['passed']} passed, {checks['failed']} failed"
+        f"\n{found['items']} items, {found['warned']} of them with warnings, {found['failed']} unreadable; "
+        f"checks: {checks['passed']} passed, {checks['failed']} failed"
     )
 
 

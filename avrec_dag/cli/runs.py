@@ -72,8 +72,10 @@ class Runner:
 
     def __init__(self, library: Library, *, verbose: bool = False) -> None:
         home()
+        from assets.automation import DRIVEN
         from avrec_dag import definitions
 
+        self._tags = {DRIVEN: "avrec"}
         self._library, self._verbose = library, verbose
         self._instance = dg.DagsterInstance.get()
         self._definitions = definitions.build(library.settings.resources())
@@ -111,14 +113,14 @@ class Runner:
             KeyboardInterrupt: The run was stopped; what it had written is kept.
         """
         began = time.monotonic()
-        level = "INFO" if self._verbose else "CRITICAL"
+        level = "DEBUG" if self._verbose else "CRITICAL"
         with _muted(not self._verbose):
             result = self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self._instance,
                 partition_key=partition or None,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
-                tags={"avrec/driven_by": "avrec"},
+                tags=self._tags,
             )
         told = _told(result, job, partition, time.monotonic() - began)
         if any(_INTERRUPTED in error for error in told.errors):

@@ -11,7 +11,7 @@ def status(library: Library) -> dict[str, Any]:
     """Items, rows per table, what is stale or failed, and how every check ended the last time it ran.
 
     Returns:
-        `{"items", "failed", "assets": {name: {"rows", "stale", "failed"}}, "checks": {"passed", "failed"}}`
+        `{"items", "failed", "warned", "assets": {name: {"rows", "stale", "failed"}}, "checks": {"passed", "failed"}}`
     """
     runner = Runner(library)
     stale = changes.stale(library, runner)
@@ -23,6 +23,7 @@ def status(library: Library) -> dict[str, Any]:
     return {
         "items": assets["raw_media"]["rows"],
         "failed": assets["raw_media"]["failed"],
+        "warned": sum(bool(one) for one in library.ledger.rows("raw_media", None, ["warnings"])["warnings"].to_pylist()),
         "assets": assets,
         "checks": {"passed": passed, "failed": failed},
     }

@@ -43,7 +43,9 @@ def show(told: dict[str, Any]) -> None:
     if told["failures"]:
         output.show_table(["failed", "table", "why"], [[one["key"], one["table"], one["error"]] for one in told["failures"]])
     for one in told["checks"]:
-        print_(f"check failed: {one['asset']}.{one['check']} {one['partition']} {one['offenders']}".rstrip(), markup=False)
+        kind = "check failed" if one["blocking"] else "warning"
+        where = f"{one['asset']}.{one['check']} {one['partition']}"
+        print_(f"{kind}: {where} {one['offenders']}".rstrip(), markup=False)
     for one in told["errors"]:
         print_(f"run failed: {one['job']} {one['partition']}: {one['why']}", markup=False)
     if told["stopped"]:

@@ -77,7 +77,7 @@ def measure(recommendations: pa.Table, interactions: pa.Table, items: pa.Table, 
         Metric(
             "mean_quality",
             quality_mean,
-            quality_mean >= 0.9 * library_mean,
+            f["quality"] is None or quality_mean >= 0.9 * library_mean,
             f"of recommended items; the library's mean is {library_mean:.3f}",
         ),
     ]
