@@ -51,6 +51,16 @@ def test_a_row_holds_times_and_shots_and_its_blobs_hold_the_frames(media, tmp_pa
     assert table.num_rows == 1
 
 
+def test_a_film_of_few_key_frames_keeps_a_frame_of_every_shot_and_second(media, tmp_path):
+    synthetic.clip(media / "a.mp4", kind=["dots", "face", "waves"], seed=1, duration_s=9.0, gop=70, size=(160, 96))
+    (row,) = SampleFrames(str(media), str(tmp_path / "store"))([item("a.mp4", duration_s=9.0)])
+    (few,) = SampleFrames(str(media), str(tmp_path / "few"), Sampling(cap=3))([item("a.mp4", duration_s=9.0)])
+    assert (row.values["method"], row.values["n_frames"]) == ("all", 9)
+    assert [int(at_s + 0.01) for at_s in row.values["t_s"]] == list(range(9))
+    assert row.values["shot_starts_s"] == pytest.approx([0, 3, 6], abs=0.6)
+    assert few.values["n_frames"] == len(set(few.values["shot"])) == 3
+
+
 def test_colours_are_stored_as_red_green_and_blue_people_see(media, tmp_path):
     synthetic.clip(media / "a.png", kind="rings", seed=1)
     (row,) = SampleFrames(str(media), str(tmp_path))([item("a.png", "image", None)])

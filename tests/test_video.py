@@ -86,6 +86,29 @@ def test_frames_between_sparse_key_frames_are_those_of_their_times(tmp_path, nam
         assert np.abs(nearest[1].astype(int) - rgb).mean() < 8
 
 
+def test_a_film_that_breaks_off_between_key_frames_gives_what_came_before(tmp_path):
+    path = synthetic.clip(tmp_path / "a.ts", kind="waves", seed=4, duration_s=8.0, size=(160, 96), gop=60, sound=False)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    _, frames = sampled(path, 8.0)
+    assert [int(at_s + 0.1) for at_s, _ in frames][:4] == [0, 1, 2, 3]
+    assert len(frames) < 7
+
+
+def test_key_frames_that_are_none_cost_no_moment(tmp_path):
+    made = synthetic.clip(tmp_path / "a.mp4", kind="waves", seed=4, duration_s=8.0, size=(160, 96), gop=1000, sound=False)
+    path = tmp_path / "b.mp4"
+    with av.open(str(made)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream, packet.is_keyframe = stream, number % 60 == 0
+            output.mux(packet)
+    method, frames = sampled(path, 8.0)
+    assert (method, len(frames)) == ("all", 8)
+    truth = every_frame(path)
+    for at_s, rgb in frames:
+        assert min(np.abs(picture.astype(int) - rgb).mean() for shown_s, picture in truth if abs(shown_s - at_s) < 1e-3) < 8
+
+
 @given(
     duration_s=st.floats(0.05, 400), keys_s=st.lists(st.floats(0, 400), max_size=80).map(sorted),
     per_second=st.sampled_from([0.2, 1, 3]), cap=st.integers(1, 64),

@@ -1,12 +1,13 @@
 """Decoding no further than needed, where key frames are far apart."""
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avrec_dag.media.film import Film, Frame, decoded_by, packets_of
+from avrec_dag.media.film import Film, Frame, Keys, decoded_by, packets_of
 
 if TYPE_CHECKING:
     import av
@@ -25,7 +26,22 @@ def as_far_as_wanted(film: Film) -> Iterator[Frame]:
     by_key: dict[int, list[float]] = {}
     for number, moment in zip(numbers.tolist(), moments, strict=True):
         by_key.setdefault(number, []).append(moment)
-    yield from _Walk(film, due=[], resting=True).frames(by_key)
+    walk = _Walk(film, due=[], resting=True)
+    yield from walk.frames(by_key)
+    missed = sorted(moment for moment in (*walk.due, *itertools.chain(*by_key.values())) if walk.last_s < moment < walk.end_s)
+    if missed and _rewound(film):  # what is marked as key frames is none: from the beginning, leaving nothing out
+        yield from _Walk(replace(film, keys=Keys()), due=missed, resting=False).frames({})
+
+
+def _rewound(film: Film) -> bool:
+    import av
+
+    try:
+        film.container.seek(int(film.start_s * 1e6))
+    except av.FFmpegError:
+        return False
+    film.stream.codec_context.flush_buffers()
+    return True
 
 
 @dataclass
@@ -37,6 +53,8 @@ class _Walk:
         due: Moments whose frame has not come yet, ascending.
         resting: Nothing is decoded until the next key frame after which something is due.
         n_decoded: Frames so far.
+        last_s: Time of the last frame wanted.
+        end_s: Time of the last packet.
         progressive: Whether the last frame came in one piece: of two fields, the first alone must not be drawn out of a decoder.
     """
 
@@ -44,12 +62,15 @@ class _Walk:
     due: list[float]
     resting: bool
     n_decoded: int = 0
+    last_s: float = -1.0
+    end_s: float = 0.0
     progressive: bool = False
 
     def frames(self, by_key: dict[int, list[float]]) -> Iterator[Frame]:
         """The first frame at or after each moment; `by_key` has the moments that follow each key frame, by its number."""
         n_keys = 0
         for packet in packets_of(self.film.container, self.film.stream):
+            self.end_s = max(self.end_s, self.film.packet_s(packet))
             if packet.is_keyframe:
                 self.enter(packet, by_key.pop(n_keys, []))
                 n_keys += 1
@@ -97,4 +118,5 @@ class _Walk:
             self.progressive = not frame.interlaced_frame
             if self.due and at_s >= self.due[0] - _TICK_S:
                 self.due = [moment for moment in self.due if moment > at_s + _TICK_S]
+                self.last_s = at_s
                 yield at_s, self.film.painter.picture(frame)
