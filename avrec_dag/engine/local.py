@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,12 @@ class Local:
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
-        """As `Engine.run`; at most twice as many batches as workers are in flight, so memory stays bounded."""
+        """As `Engine.run`; at most twice as many batches as workers are in flight, so memory stays bounded.
+
+        Raises:
+            AttributeError, TypeError or pickle.PicklingError: The task cannot be sent to another process.
+        """
+        pickle.dumps(task)  # a task that cannot be sent is told at once, not by a thread of the pool in the middle of its shutdown
         stream = iter(batches)
         flying: dict[Future[list[Row]], Sequence[Item]] = {}
         finished = False
