@@ -1,8 +1,10 @@
 """The values that travel between the ledger, the engine and the code that computes rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from avrec_dag.errors import MediaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,17 @@ class Item:
     def failed(self, error: str, *, permanent: bool = False) -> Row:
         """The failed row for this item."""
         return Row(self.key, self.version, error=error, permanent=permanent, attempts=self.attempts)
+
+
+def each(items: Sequence[Item], compute: Callable[[Item], Row]) -> list[Row]:
+    """One row per item; an upload that cannot be read becomes a failed row, so that its neighbours are not computed twice."""
+    rows = []
+    for item in items:
+        try:
+            rows.append(compute(item))
+        except MediaError as error:
+            rows.append(item.failed(str(error), permanent=True))
+    return rows
 
 
 class Task(Protocol):

@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from avrec_dag.errors import MediaError
-from avrec_dag.items import Item, Row
+from avrec_dag.items import Item, Row, each
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.sheet import contact_sheet
 from avrec_dag.media.shots import colours, shots
@@ -47,13 +46,7 @@ class SampleFrames:
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an item of which no frame decodes becomes a failed row that says why."""
-        rows = []
-        for item in items:
-            try:
-                rows.append(self._row(item))
-            except MediaError as error:
-                rows.append(item.failed(str(error), permanent=True))
-        return rows
+        return each(items, self._row)
 
     def _row(self, item: Item) -> Row:
         media = item.parents["raw_media"]

@@ -10,8 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from avrec_dag.encoders.events import EventCounter, EventShares
-from avrec_dag.errors import MediaError
-from avrec_dag.items import Item, Row
+from avrec_dag.items import Item, Row, each
 from avrec_dag.media.audio import Mono, decode_blocks
 from avrec_dag.media.log_mel import BANDS, LogMel
 from avrec_dag.media.loudness import Meter, WaveformFacts
@@ -77,13 +76,7 @@ class Listen:
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an item of which no sound decodes becomes a failed row that says why."""
-        rows = []
-        for item in items:
-            try:
-                rows.append(self._row(item))
-            except MediaError as error:
-                rows.append(item.failed(str(error), permanent=True))
-        return rows
+        return each(items, self._row)
 
     def _row(self, item: Item) -> Row:
         with MediaSource(self.media_uri).open(item.key) as file:
