@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 VECTOR = pa.list_(pa.float32())
+TIMES = pa.list_(pa.float64())
 TEXTS = pa.list_(pa.string())
 SIGNAL = pa.struct(
     [("name", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("score", pa.float32()), ("reason", pa.string())]
@@ -82,8 +83,8 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("weight", pa.float64()),  # what the event says about liking, in [-1, 1]
     ]),
     ("frames", "media_id", [
-        ("n_frames", pa.int32()), ("t_s", pa.list_(pa.float64())), ("shot", pa.list_(pa.int32())),
-        ("shot_starts_s", pa.list_(pa.float64())), ("width", pa.int32()), ("height", pa.int32()),
+        ("n_frames", pa.int32()), ("t_s", TIMES), ("shot", pa.list_(pa.int32())),
+        ("shot_starts_s", TIMES), ("width", pa.int32()), ("height", pa.int32()),
         ("method", pa.string()),  # keyframes, all or still
         ("blob", pa.string()),  # prefix holding frames.zip (NNNN.jpg, stored) and sheet.jpg
     ]),
@@ -94,7 +95,11 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("speech_share", pa.float64()), ("singing_share", pa.float64()), ("music_share", pa.float64()),
         ("blob", pa.string()),  # prefix holding log_mel.npy (float16 (n, 64), dB) and spectrogram.png
     ]),
-    ("frame_embeddings", "media_id", [*_tagged(), ("n_frames", pa.int32())]),
+    ("frame_embeddings", "media_id", [
+        *_tagged(), ("n_frames", pa.int32()),
+        ("shot_starts_s", TIMES), ("shot_ends_s", TIMES),  # shots of which there are frames, at most 64; (0, 0) for a still picture
+        ("shot_vectors", VECTOR), ("shot_joints", VECTOR),  # unit rows of the shots, one after the other; joints null where it is
+    ]),
     ("audio_embeddings", "media_id", [*_tagged(), ("n_patches", pa.int32())]),
     ("text_embeddings", "media_id", [*_embedding(), ("text", pa.string())]),
     ("fused_features", "media_id", [

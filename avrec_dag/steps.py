@@ -25,6 +25,7 @@ class Step:
         optional: Parents that an item may lack (a silent clip has no audio).
         models: Whole-library parents whose current version enters every item's version.
         partition: What the table is partitioned by.
+        off: The settings switch it off: nothing calls for a row, and rows that are there go.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Step:
     optional: frozenset[str] = frozenset()
     models: tuple[str, ...] = ()
     partition: Partition = "upload_day"
+    off: bool = False
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -68,9 +70,10 @@ def graph(recipe: Recipe) -> dict[str, Step]:
     steps = [
         Step("raw_media", "1"),
         Step("feedback_events", "1", partition="event_day"),
-        Step("frames", f"2:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
+        Step("frames", f"3:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
         Step("audio_spectrograms", f"1:{r.audio_events}", {"raw_media": ("audio",)}, {"raw_media": ("duration_s",)}),
-        Step("frame_embeddings", f"1:{r.frame_encoder}:{joint}", {"frames": ("frames",)}, {"frames": ("blob", "t_s")}),
+        Step("frame_embeddings", f"2:{r.frame_encoder}:{joint}", {"frames": ("frames",)},
+             {"frames": ("blob", "t_s", "shot", "shot_starts_s"), "raw_media": ("duration_s",)}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
              {"audio_spectrograms": ("blob",)}),
         Step("text_embeddings", f"1:{r.text_encoder}", {"raw_media": ("metadata",)},

@@ -39,7 +39,10 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "audio_spectrograms": {
         "sample_rate_hz": 16000, "n_windows": 200, "peak_dbfs": -3.0, "loudness_lufs": -20.0, "clipped_share": 0.0, "blob": "b",
     },
-    "frame_embeddings": {**_TAGGED, "n_frames": 2},
+    "frame_embeddings": {
+        **_TAGGED, "n_frames": 2, "shot_starts_s": [0.0, 1.0], "shot_ends_s": [1.0, 2.0], "shot_vectors": [0.6, 0.8, 0.8, 0.6],
+        "shot_joints": [1.0, 0.0, 0.0, 1.0],
+    },
     "audio_embeddings": {**_TAGGED, "n_patches": 3},
     "text_embeddings": {**_EMBEDDED, "text": "a cat"},
     "fused_features": {"vector": [1.0, 0.0], "joint": [0.0, 1.0], "tokens": [1.0] * 6, "modalities": ["video", "text"]},

@@ -4,14 +4,17 @@ import io
 import pickle
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from avrec_dag.encoders import embed, registry
+from avrec_dag.encoders import embed, registry, shots
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
 from avrec_dag.errors import AvrecError, MediaError
 from avrec_dag.items import Item, Row
@@ -52,8 +55,14 @@ def with_blob(store: Path, table: str, key: str, name: str, data: bytes) -> Item
     return Item(key, "v2", "2026-01-01", {table: {"blob": blobs.prefix(table, key, "v1")}})
 
 
-def with_frames(store: Path, key: str, *pictures: NDArray[np.uint8]) -> Item:
-    return with_blob(store, "frames", key, "frames.zip", zipped({f"{i:04d}.jpg": jpeg(picture) for i, picture in enumerate(pictures)}))
+def with_frames(store: Path, key: str, *pictures: NDArray[np.uint8], shot: Sequence[int] = (), duration_s: float | None = None) -> Item:
+    """An item of these frames, one a second; a shot begins half a second before its first frame."""
+    archive = zipped({f"{i:04d}.jpg": jpeg(picture) for i, picture in enumerate(pictures)})
+    item = with_blob(store, "frames", key, "frames.zip", archive)
+    shot = list(shot) or [0] * len(pictures)
+    starts = [0.0] + [shot.index(number) - 0.5 if number in shot else float("nan") for number in range(1, max(shot) + 1)]
+    told = {**item.parents["frames"], "t_s": [float(i) for i in range(len(shot))], "shot": shot, "shot_starts_s": starts}
+    return replace(item, parents={"frames": told, "raw_media": {"duration_s": duration_s}})
 
 
 def with_sound(store: Path, key: str, samples: NDArray[np.float32]) -> Item:
@@ -120,6 +129,44 @@ def test_a_task_travels_to_a_worker_and_its_values_fit_the_table(tmp_path: Path)
     (row,) = task([with_frames(tmp_path, "a.mp4", photograph("flower.jpg"))])
     table = pa.Table.from_pylist([dict(row.values)], schema=TABLES["frame_embeddings"].columns)
     assert table.num_rows == 1
+
+
+def test_every_shot_has_its_time_its_vector_and_its_place(tmp_path: Path) -> None:
+    flower, temple = photograph("flower.jpg")[::4, ::4], photograph("china.jpg")[::4, ::4]
+    film = with_frames(tmp_path, "a.mp4", flower, flower[10:], temple, shot=(0, 0, 1), duration_s=3.25)
+    (row,) = EmbedFrames(str(tmp_path))([film])
+    assert (row.values["shot_starts_s"], row.values["shot_ends_s"]) == ([0.0, 1.5], [1.5, 3.25])
+    vectors, joints = np.asarray(row.values["shot_vectors"]).reshape(2, 1280), np.asarray(row.values["shot_joints"]).reshape(2, 512)
+    (alone,) = EmbedFrames(str(tmp_path))([with_frames(tmp_path, "b.png", temple)])
+    np.testing.assert_allclose(vectors[1], np.asarray(alone.values["vector"]), atol=1e-4)
+    np.testing.assert_allclose(joints[1], np.asarray(alone.values["joint"]), atol=1e-3)
+    assert vectors[0] @ vectors[1] < 0.9
+    assert (alone.values["shot_starts_s"], alone.values["shot_ends_s"]) == ([0.0], [0.0])
+    (later,) = EmbedFrames(str(tmp_path))([replace(film, parents={**film.parents, "raw_media": {"duration_s": 4.0}})])
+    assert later.fields["vector"] == row.fields["vector"] and later.fields["shots"] != row.fields["shots"]
+
+
+def told(shot: list[int], starts: list[float], duration_s: float) -> Item:
+    return Item("a.mp4", "v", "day", {"frames": {"shot": shot, "shot_starts_s": starts}, "raw_media": {"duration_s": duration_s}})
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=200), st.data())
+def test_spans_cover_their_frames_in_order_and_are_few(steps: list[int], data: st.DataObject) -> None:
+    numbers = np.cumsum(steps) - steps[0]  # some shots have no frame
+    shot = sorted([int(number) for number in numbers for _ in range(data.draw(st.integers(1, 2)))])
+    starts = [2.0 * number for number in range(int(numbers[-1]) + 1)]
+    found = shots.spans_of(told(shot, starts, starts[-1] + 1), len(shot))
+    assert len(found.starts_s) == len(found.ends_s) == len(set(found.owner.tolist())) <= shots.MOST_SHOTS
+    assert (np.diff(found.owner) >= 0).all()
+    for owner, number in zip(found.owner, shot, strict=True):
+        assert found.starts_s[owner] <= 2.0 * number < found.ends_s[owner]
+    assert all(end <= start for end, start in zip(found.ends_s, found.starts_s[1:], strict=False))
+
+
+@pytest.mark.parametrize("shot", [[0], [0, 0, 0], [0, 5]])
+def test_frames_and_shots_that_disagree_are_refused(shot: list[int]) -> None:
+    with pytest.raises(AvrecError, match="sample the frames anew"):
+        shots.spans_of(told(shot, [0.0], 1.0), 2)
 
 
 @pytest.mark.parametrize("length_s", [0.05, 0.5, 4.0])

@@ -1,5 +1,6 @@
 import math
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -134,6 +135,13 @@ BREAKS = [
     ("audio_embeddings", {"vector": [math.nan, 1.0]}, "vector_length_is_there"),
     ("text_embeddings", {"vector": [1.0]}, "vectors_have_one_size"),
     ("text_embeddings", {"model": "m@2"}, "one_encoder_made_them"),
+    ("frame_embeddings", {"shot_starts_s": []}, "n_shots_is_in_range"),
+    ("frame_embeddings", {"shot_ends_s": [2.0]}, "every_shot_has_its_end_and_vectors"),
+    ("frame_embeddings", {"shot_ends_s": [1.0, 0.5]}, "shots_ascend"),
+    ("frame_embeddings", {"shot_vectors": [0.6, 0.8]}, "every_shot_has_its_end_and_vectors"),
+    ("frame_embeddings", {"shot_joints": None}, "every_shot_has_its_end_and_vectors"),
+    ("frame_embeddings", {"shot_vectors": [0.6, 0.8, 0.1, 0.1]}, "shortest_of_shot_vectors_is_in_range"),
+    ("frame_embeddings", {"shot_joints": [1.0, 0.0, 3.0, 1.0]}, "longest_of_shot_joints_is_in_range"),
     ("frame_embeddings", BAD_PROBS, "greatest_probability_is_in_range"),
     ("frame_embeddings", {"class_probs": [1.0]}, "every_class_has_its_probability"),
     ("fused_features", {"joint": None}, "can_be_searched"),
@@ -200,6 +208,14 @@ def test_items_call_for_what_they_have(tmp_path):
     assert called_for(ledger, STEPS["technical_quality"], DAY) == {"silent", "sound only"}
     assert called_for(ledger, STEPS["fused_features"], DAY) == {"sound only"}
     assert called_for(ledger, STEPS["labels"], "all") == set()
+
+
+def test_a_table_that_is_switched_off_promises_nothing_and_keeps_no_row(ledger):
+    off = replace(STEPS["frames"], off=True)
+    assert called_for(ledger, off, DAY) == set()
+    assert (ledger.plan(off, DAY).todo, ledger.plan(off, DAY).gone) == ([], list(KEYS))
+    ledger.tombstone("frames", DAY, ledger.plan(off, DAY).gone)
+    assert all(one.passed for one in judge(read(ledger, off, DAY), RULES["frames"]))
 
 
 @pytest.mark.parametrize("table", [name for name, step in STEPS.items() if step.reads])

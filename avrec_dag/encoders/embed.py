@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avrec_dag.encoders import registry
+from avrec_dag.encoders import registry, shots
 from avrec_dag.encoders.base import Matrix, Picture, Tagger, unit_rows
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.errors import AvrecError, MediaError
@@ -29,7 +29,7 @@ DESCRIPTION_CHARS = 1000
 
 @dataclass(frozen=True)
 class EmbedFrames:
-    """Task of frame_embeddings: the mean over an item's frames of their unit vectors, in unit length.
+    """Task of frame_embeddings: the mean over an item's frames of their unit vectors, in unit length; the same for every shot.
 
     Frames of all items of a batch go through the network together.
 
@@ -42,10 +42,10 @@ class EmbedFrames:
     preset: str = "packaged"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
-        """One row per item; its field `vector` is the hash of vector, joint and classes."""
+        """One row per item; its field `vector` is the hash of vector and joint, `shots` that of the shots' vectors and times."""
         blobs = Blobs(self.store_uri)
         frames = (_frames(blobs, _blob(item, "frames")) for item in items)
-        return _rows(items, frames, registry.load_frames(self.preset), self.preset, "n_frames")
+        return _rows(items, frames, registry.load_frames(self.preset), self.preset, "n_frames", by_shot=True)
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,21 @@ def text_of(item: Item) -> str:
     return ". ".join(parts)
 
 
-def _rows(items: Sequence[Item], parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger, preset: str, counted: str) -> list[Row]:
+def _rows(
+    items: Sequence[Item], parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger, preset: str, counted: str, *, by_shot: bool = False
+) -> list[Row]:
     """Tag the parts of all items together, and gather what belongs to each."""
     vectors, probs, owners = _tagged(parts, tagger)
     space, rows = JointSpace(registry.preset(preset).text.name), []
+
+    def place(vectors: Matrix, probs: Matrix) -> tuple[Matrix, Matrix | None]:
+        return unit_rows(vectors.mean(axis=0)), space.from_classes(tagger.classes, probs.mean(axis=0))
+
     for number, item in enumerate(items):
         mine = owners == number
-        vector, mean = unit_rows(vectors[mine].mean(axis=0)), probs[mine].mean(axis=0)
-        joint, best = space.from_classes(tagger.classes, mean), np.argsort(-mean, kind="stable")[:N_CLASSES]
+        vector, joint = place(vectors[mine], probs[mine])
+        mean = probs[mine].mean(axis=0)
+        best = np.argsort(-mean, kind="stable")[:N_CLASSES]
         values = {
             "vector": vector,
             "joint": joint,
@@ -125,7 +132,12 @@ def _rows(items: Sequence[Item], parts: Iterable[Iterable[Matrix | Picture]], ta
             "class_probs": mean[best],
             counted: int(mine.sum()),
         }
-        rows.append(item.done({"vector": fingerprint(vector, joint)}, values))
+        fields = {"vector": fingerprint(vector, joint)}
+        if by_shot:
+            told = shots.columns(shots.spans_of(item, int(mine.sum())), vectors[mine], probs[mine], place)
+            values |= told
+            fields["shots"] = fingerprint(*(told[name] for name in ("shot_starts_s", "shot_ends_s", "shot_vectors", "shot_joints")))
+        rows.append(item.done(fields, values))
     return rows
 
 
@@ -146,12 +158,12 @@ def _tagged(parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger) -> tupl
     return np.concatenate([vectors for vectors, _ in tagged]), np.concatenate([probs for _, probs in tagged]), np.array(owners)
 
 
-def fingerprint(vector: Matrix, joint: Matrix | None) -> str:
-    """Hash of an embedding to five decimals: threads add numbers in other orders, which changes the seventh."""
+def fingerprint(*parts: object) -> str:
+    """Hash of the numbers of an embedding to five decimals: threads add numbers in other orders, which changes the seventh."""
     digest = hashlib.sha256()
-    for part in (vector, np.zeros(0, np.float32) if joint is None else joint):
+    for part in parts:
         # Adding zero turns -0.0 into 0.0.
-        digest.update((np.round(part.astype(np.float64), 5) + 0.0).astype("<f4").tobytes() + b"|")
+        digest.update((np.round(np.asarray([] if part is None else part, np.float64), 5) + 0.0).astype("<f4").tobytes() + b"|")
     return digest.hexdigest()
 
 

@@ -12,6 +12,23 @@ def _length(column: str) -> dict[str, str]:
     return {f"{column}_length": f"sqrt(list_inner_product({column}, {column}))", f"{column}_size": f"len({column})"}
 
 
+def _rows_length(column: str, like: str) -> dict[str, str]:
+    """The shortest and the longest of unit rows that lie one after the other."""
+    row = f"{column}[1 + i * len({like}):(i + 1) * len({like})]"
+    lengths = f"[sqrt(list_inner_product({row}, {row})) FOR i IN range(len(shot_starts_s))]"
+    return {f"shortest_of_{column}": f"list_min({lengths})", f"longest_of_{column}": f"list_max({lengths})"}
+
+
+_SHOTS = {
+    "n_shots": "len(shot_starts_s)",
+    "every_shot_has_its_end_and_vectors": "len(shot_ends_s) = len(shot_starts_s) AND len(shot_vectors) = len(shot_starts_s) * len(vector) "
+    "AND coalesce(len(shot_joints), 0) = len(shot_starts_s) * coalesce(len(joint), 0)",
+    "shots_ascend": "shot_starts_s[1] >= 0 AND shot_starts_s = list_sort(shot_starts_s) AND isfinite(shot_ends_s[-1]) "
+    "AND len([i FOR i IN range(1, len(shot_starts_s) + 1) IF shot_ends_s[i] < shot_starts_s[i]]) = 0",
+    **_rows_length("shot_vectors", "vector"),
+    **_rows_length("shot_joints", "joint"),
+}
+
 MEASURES: Mapping[str, Mapping[str, str]] = {
     "raw_media": {
         "what_moves_has_a_duration": "kind = 'image' OR duration_s > 0",
@@ -24,7 +41,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "times_ascend": "t_s = list_sort(t_s) AND shot_starts_s = list_sort(shot_starts_s)",
         "times_are_not_negative": "t_s[1] >= 0 AND isfinite(t_s[-1])",
     },
-    "frame_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES},
+    "frame_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES, **_SHOTS},
     "audio_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES},
     "text_embeddings": {**_length("vector"), **_length("joint")},
     "fused_features": {

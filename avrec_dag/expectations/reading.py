@@ -52,7 +52,12 @@ def read(ledger: "Ledger", step: Step, partition: str, wanted: Collection[str] |
 
 
 def called_for(ledger: "Ledger", step: Step, partition: str) -> set[str]:
-    """Keys for which the parents' good rows call: a row in every parent that is not optional, and something to work on in one of them."""
+    """Keys for which the parents' good rows call: a row in every parent that is not optional, and something to work on in one of them.
+
+    A step that is switched off calls for nothing.
+    """
+    if step.off:
+        return set()
     if step.name in _BY_HAND:
         return _BY_HAND[step.name](ledger)
     key, scope = TABLES[step.name].key, None if step.partition == "whole" else partition

@@ -104,6 +104,10 @@ def _unit(column: str) -> list[Rule]:
     return [*_present(f"{column}_length"), _between(f"{column}_length", *_UNIT)]
 
 
+_SHOTS = (
+    *_present("n_shots"), _between("n_shots", 1, 64), _true("every_shot_has_its_end_and_vectors"), _true("shots_ascend"),
+    *(_between(f"{end}_of_shot_{rows}", *_UNIT) for end in ("shortest", "longest") for rows in ("vectors", "joints")),
+)  # fmt: skip
 _CLASSES = (_true("every_class_has_its_probability"), *_shares("least_probability", "greatest_probability"))
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -126,7 +130,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _between("peak_dbfs", None, 40), _between("loudness_lufs", None, 40, blocking=False),
         *_shares("clipped_share", "silent_share", "speech_share", "singing_share", "music_share"),
     ),
-    "frame_embeddings": _every_item("frame_embeddings", *_embedding(tagged=True), _between("n_frames", 1, None)),
+    "frame_embeddings": _every_item("frame_embeddings", *_embedding(tagged=True), _between("n_frames", 1, None), *_SHOTS),
     "audio_embeddings": _every_item("audio_embeddings", *_embedding(tagged=True), _between("n_patches", 1, None)),
     "text_embeddings": _every_item("text_embeddings", *_embedding(tagged=False), *_present("text")),
     "fused_features": _every_item(

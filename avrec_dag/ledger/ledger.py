@@ -12,7 +12,7 @@ from avrec_dag.items import Item, Row
 from avrec_dag.ledger.erasing import Erased, erase
 from avrec_dag.ledger.files import TableFiles
 from avrec_dag.ledger.newest import live, only
-from avrec_dag.ledger.planning import PLANNED, Expected, Plan, difference, expected
+from avrec_dag.ledger.planning import NOTHING, PLANNED, Expected, Plan, difference, expected
 from avrec_dag.ledger.records import records
 from avrec_dag.ledger.sweeping import Swept, sweep
 from avrec_dag.schema import TABLES
@@ -102,13 +102,16 @@ class Ledger:
     def plan(self, step: Step, partition: str, *, keys: Collection[str] | None = None) -> Plan:
         """What is left to do for a step; reads key columns only.
 
-        A parent's failed row counts as absent; a step of the whole library looks at every day of its parents.
+        A parent's failed row counts as absent; a step of the whole library looks at every day of its parents; of a step that is
+        switched off, every row is gone.
 
         Args:
             step: The step.
             partition: The day, or `steps.WHOLE`.
             keys: Plan for these alone.
         """
+        if step.off:
+            return self._difference(step.name, partition, NOTHING, keys)
         scope = _scope(step, partition)
         models = {model: self._model_version(model) for model in step.models}
         wanted = expected(step, lambda parent: self.rows(parent, scope, ["fields"]), models)

@@ -41,6 +41,9 @@ class Expected:
     tables: Mapping[str, pa.Table]
 
 
+NOTHING = Expected("SELECT '' AS key, '' AS version WHERE false", {})
+
+
 def members(step: Step) -> tuple[list[str], list[str]]:
     """The parents an item must have and those it may have, by the parents' own keys.
 

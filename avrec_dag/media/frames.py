@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,13 +59,17 @@ class SampleFrames:
         blobs = Blobs(self.store_uri)
         blobs.put("frames", item.key, item.version, "frames.zip", _zipped(jpegs))
         blobs.put("frames", item.key, item.version, "sheet.jpg", contact_sheet(jpegs, t_s))
+        told = {
+            "t_s": t_s,
+            "shot": [shot[i] for i in kept],
+            "shot_starts_s": [0.0, *(seen.t_s[i] for i in range(1, len(shot)) if shot[i] != shot[i - 1])],
+        }
+        times = json.dumps([told, duration_s]).encode()  # answers name moments, so that the same pictures at other times are others
         return item.done(
-            {"frames": hashlib.sha256(b"".join(jpegs)).hexdigest()},
+            {"frames": hashlib.sha256(b"".join([*jpegs, times])).hexdigest()},
             {
                 "n_frames": len(kept),
-                "t_s": t_s,
-                "shot": [shot[i] for i in kept],
-                "shot_starts_s": [0.0, *(seen.t_s[i] for i in range(1, len(shot)) if shot[i] != shot[i - 1])],
+                **told,
                 "width": seen.size[0],
                 "height": seen.size[1],
                 "method": seen.method,
