@@ -6,6 +6,7 @@ from typing import Any
 from assets.pictures import embedded, plain, table, thumbnail
 from avrec_dag.items import Outcome
 from avrec_dag.ledger import Ledger
+from avrec_dag.quality.parts import PARTS
 from avrec_dag.schema import TABLES
 from avrec_dag.storage import Blobs
 
@@ -70,9 +71,21 @@ def _technical(ledger: Ledger, blobs: Blobs, day: str) -> str:
 
 
 def _scores(ledger: Ledger, blobs: Blobs, _: str) -> str:
-    rows = ledger.rows("quality_scores", None, ["score", "reason"])
+    rows = ledger.rows("quality_scores", None, ["score", *PARTS, "weights", "reason"])
     best = rows.sort_by([("score", "descending")]).slice(0, _ITEMS).to_pylist()
-    return _with_pictures(ledger, blobs, None, best, ["score, best first", "why"], lambda r: [f"{r['score']:.2f}", plain(r["reason"], 200)])
+    head = ["score, best first", "its parts, with their weights", "why"]
+    return _with_pictures(ledger, blobs, None, best, head, lambda r: [_bar(r["score"]), _parts(r), plain(r["reason"], 300)])
+
+
+def _parts(row: Record) -> str:
+    weights = {one["part"]: one["weight"] for one in row["weights"] or ()}
+    return "<br>".join(f"{_bar(row[part])} {part}, {weights[part]:.0%}" for part in PARTS if part in weights and row[part] is not None)
+
+
+def _bar(value: float) -> str:
+    """A number in [0, 1] as text that is as long as it is large."""
+    full = round(10 * min(max(value, 0.0), 1.0))
+    return f"{'█' * full}{'░' * (10 - full)} {value:.2f}"
 
 
 def _lists(ledger: Ledger, blobs: Blobs, _: str) -> str:

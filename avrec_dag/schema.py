@@ -14,6 +14,7 @@ TEXTS = pa.list_(pa.string())
 SIGNAL = pa.struct(
     [("name", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("score", pa.float32()), ("reason", pa.string())]
 )
+WEIGHT = pa.struct([("part", pa.string()), ("weight", pa.float64())])
 METRIC = pa.struct([("model", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
@@ -121,8 +122,10 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", pa.list_(pa.float64())),  # UNIX seconds of the latest event
     ]),
     ("quality_scores", "media_id", [
-        ("score", pa.float32()), ("technical", pa.float32()), ("behaviour", pa.float32()), ("n_events", pa.int64()),
-        ("reason", pa.string()),
+        ("score", pa.float32()),
+        ("technical", pa.float32()), ("aesthetic", pa.float32()), ("behaviour", pa.float32()), ("sentiment", pa.float32()),
+        ("weights", pa.list_(WEIGHT)),  # of the parts that are there; they add up to 1
+        ("n_events", pa.int64()), ("n_people", pa.int64()), ("n_comments", pa.int64()), ("reason", pa.string()),
     ]),
     ("recommender", "model_id", _model()),
     ("recommender_evaluation", "evaluation_id", _evaluation()),

@@ -9,7 +9,6 @@ from avrec_dag.engine import engine
 from avrec_dag.incremental import advance
 from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
-from avrec_dag.quality.combine import behaviour, library_mean, receptions, update_quality
 from avrec_dag.steps import WHOLE, Recipe, graph
 from avrec_dag.storage import Blobs
 from avrec_dag.understanding.classes import AssignClasses
@@ -249,84 +248,3 @@ def test_labels_are_cleaned_and_one_name_in_two_spellings_is_one_class():
     parents = {"raw_media": {"labels": ["  Big   Cat ", "big cat", "", "ＤＯＧ"], "source": None, "creator": "x"}}
     (row,) = KeepLabels()([Item("a.mp4", "v", WHOLE, parents)])
     assert row.values == {"labels": ["big cat", "dog"], "source": "a.mp4", "origin": "sidecar"}
-
-
-def event(user, media_id, weight, number=0):
-    return Row(f"{user}-{media_id}-{number}", "1", {"event": "1"}, {"user_id": user, "media_id": media_id, "weight": weight})
-
-
-@pytest.fixture
-def rated(library):
-    rows = [Row(name, "v1", {"score": f"{score}"}, {"score": score}) for name, score in {"a.mp4": 0.8, "b.mp4": 0.8, "c.mp4": 0.4}.items()]
-    library.ledger.append("technical_quality", DAY, rows)
-    return library
-
-
-def scores(library):
-    return {row["media_id"]: row for row in library.ledger.rows("quality_scores").to_pylist()}
-
-
-def react(library, *events, day=DAY):
-    library.ledger.append("feedback_events", day, list(events))
-    return update_quality(library.ledger, STEPS["quality_scores"])
-
-
-def test_an_item_nobody_reacted_to_scores_as_it_measures(rated):
-    assert update_quality(rated.ledger, STEPS["quality_scores"]).computed == 3
-    row = scores(rated)["a.mp4"]
-    assert row["score"] == row["technical"] == pytest.approx(0.8)
-    assert row["behaviour"] is None
-    assert "nobody" in row["reason"]
-
-
-def test_what_people_did_moves_the_score_the_more_the_more_people(rated):
-    liked = [event(f"u{i}", "a.mp4", 1.0) for i in range(30)]
-    disliked = [event(f"u{i}", "b.mp4", -1.0) for i in range(30)]
-    react(rated, *liked[:3], *disliked[:3])
-    few = scores(rated)
-    react(rated, *liked[3:], *disliked[3:], day="2026-01-02")
-    many = scores(rated)
-    assert many["a.mp4"]["score"] > few["a.mp4"]["score"] > few["b.mp4"]["score"] > many["b.mp4"]["score"]
-    assert many["a.mp4"]["n_events"] == 30
-    assert "30 people" in many["a.mp4"]["reason"]
-    assert "better" in many["a.mp4"]["reason"]
-
-
-def test_one_person_who_presses_a_hundred_times_counts_as_one(rated):
-    react(rated, *(event("fan", "a.mp4", 1.0, i) for i in range(100)), event("other", "b.mp4", 1.0))
-    found = scores(rated)
-    assert found["a.mp4"]["score"] == pytest.approx(found["b.mp4"]["score"])
-    assert found["a.mp4"]["n_events"] == 100
-
-
-def test_only_items_with_news_are_scored_again(rated):
-    react(rated, event("u", "a.mp4", 0.0), event("u", "b.mp4", 0.0))
-    assert react(rated).computed == 0
-    assert react(rated, event("v", "a.mp4", 0.02), day="2026-01-02").computed == 1
-
-
-def test_scores_do_not_depend_on_how_events_arrived(tmp_path):
-    events = [event(f"u{i % 7}", f"{'abc'[i % 3]}.mp4", (i % 5) / 2 - 1, i) for i in range(14)]
-    found = []
-    for name, parts in {"at once": [events], "one by one": [[e] for e in events]}.items():
-        library = Library(tmp_path / name)
-        library.ledger.append("technical_quality", DAY, [Row(f"{x}.mp4", "v", {"score": "1"}, {"score": 0.6}) for x in "abc"])
-        for part in parts:
-            react(library, *part)
-        found.append({key: (row["version"], row["score"]) for key, row in scores(library).items()})
-    assert found[0] == found[1]
-
-
-def test_an_item_that_left_loses_its_score_and_events_of_unknown_items_are_ignored(rated):
-    react(rated, event("u", "gone.mp4", 1.0))
-    rated.ledger.tombstone("technical_quality", DAY, ["a.mp4"])
-    assert update_quality(rated.ledger, STEPS["quality_scores"]).removed == 1
-    assert set(scores(rated)) == {"b.mp4", "c.mp4"}
-
-
-def test_the_average_starts_at_the_library_mean_and_ends_at_what_people_said(rated):
-    react(rated, *(event(f"u{i}", "a.mp4", 1.0) for i in range(1000)), *(event(f"u{i}", "b.mp4", -1.0) for i in range(1000)))
-    received = receptions(rated.ledger)
-    assert library_mean(received) == 0.5
-    assert library_mean({}) == 0.5
-    assert behaviour(received["a.mp4"], 0.5) > 0.99

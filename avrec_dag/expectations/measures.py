@@ -64,6 +64,13 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",
         "least_weight": "list_min(weights)", "greatest_weight": "list_max(weights)",
     },
+    "quality_scores": {
+        "every_part_has_its_weight": "len(weights) = (technical IS NOT NULL)::INT + (aesthetic IS NOT NULL)::INT "
+                                     "+ (behaviour IS NOT NULL)::INT + (sentiment IS NOT NULL)::INT",
+        "sum_of_weights": "list_sum([w.weight FOR w IN weights])",
+        "score_is_within_its_parts": "score BETWEEN least(technical, aesthetic, behaviour, sentiment) - 1e-5 "
+                                     "AND greatest(technical, aesthetic, behaviour, sentiment) + 1e-5",
+    },
     "recommender_evaluation": {
         **_METRICS, "least_metric": "list_min([m.value FOR m IN metrics])",
         "beats_popularity": f"(details->>'$.people')::BIGINT = 0 OR {_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",

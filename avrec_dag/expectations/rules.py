@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from avrec_dag.feedback import KINDS
+from avrec_dag.quality.parts import PARTS
 from avrec_dag.schema import TABLES
 
 MOST_FAILED = 0.2
@@ -157,8 +158,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _between("least_weight", -1, 1), _between("greatest_weight", -1, 1),
     ),
     "quality_scores": _every_item(
-        "quality_scores", *_present("score", "reason"), *_shares("score", "technical", "behaviour"), _between("n_events", 0, None),
-        planned=False,
+        "quality_scores", *_present("score", "technical", "reason"), *_shares("score", *PARTS), _between("n_events", 0, None),
+        _between("n_people", 0, None), _between("n_comments", 0, None), _true("every_part_has_its_weight"),
+        _between("sum_of_weights", 0.999, 1.001), _true("score_is_within_its_parts"), planned=False,
     ),
     "recommender": _some("recommender", *_present("blob", "trained_at"), _between("n_examples", 0, None)),
     "recommender_evaluation": _some(
