@@ -5,6 +5,7 @@ import dagster as dg
 from assets import graph
 from assets.results import materialized
 from avrec_dag.recommend import stage
+from resources.compute import Compute
 from resources.store import Store
 
 
@@ -22,9 +23,10 @@ def recommender(context: dg.AssetExecutionContext, store: Store) -> dg.Materiali
 
 
 @dg.asset(**graph.of("item_index"), kinds={"faiss"})
-def item_index(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def item_index(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """The vectors of all items, ready to be searched by likeness and by words."""
-    outcome = stage.update_index(store.ledger, store.blobs, graph.STEPS["item_index"], run_id=context.run.run_id)
+    step, encoders = graph.STEPS["item_index"], compute.encoders
+    outcome = stage.update_index(store.ledger, store.blobs, step, encoders=encoders, run_id=context.run.run_id)
     return materialized(outcome, store)
 
 

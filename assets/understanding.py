@@ -36,5 +36,5 @@ def classifier_evaluation(context: dg.AssetExecutionContext, store: Store) -> dg
 def content_classes(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """The classes of every item of the day with their probabilities: by the classifier, or zero-shot where nobody gave labels."""
     ledger, step, day = store.ledger, graph.STEPS["content_classes"], context.partition_key
-    outcome = compute.advance(ledger, step, day, classes_task(ledger, store.uri), run_id=context.run.run_id)
+    outcome = compute.advance(ledger, step, day, classes_task(ledger, store.uri, compute.encoders), run_id=context.run.run_id)
     return materialized(outcome, store)

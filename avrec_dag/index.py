@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,28 +24,32 @@ class ItemIndex:
         fused: (n, d) float32 unit vectors of what an item is like.
         joint: (n, e) float32 unit vectors in the space shared with text; zeros where an item has none.
         left_out: Items whose vectors have another dimension than most: they return when they are computed anew.
+        encoders: Name of the preset that made them; a query needs the same.
+        space: Identity of its joint space; empty where nobody told.
     """
 
     items: tuple[str, ...]
     fused: np.ndarray
     joint: np.ndarray
     left_out: int = 0
+    encoders: str = "packaged"
+    space: str = ""
 
     @classmethod
-    def build(cls, features: pa.Table) -> "ItemIndex":
-        """From rows of `fused_features`: media_id, vector, joint."""
+    def build(cls, features: pa.Table, encoders: str = "packaged", space: str = "") -> "ItemIndex":
+        """From rows of `fused_features` (media_id, vector, joint) and what made them."""
         rows = features.sort_by("media_id")
         fused, has_fused = _matrix(rows["vector"])
         joint, has_joint = _matrix(rows["joint"])
         joint[~has_joint] = 0.0
         items = tuple(media_id for media_id, has in zip(rows["media_id"].to_pylist(), has_fused, strict=True) if has)
-        return cls(items, fused[has_fused], joint[has_fused], int((~has_fused).sum()))
+        return cls(items, fused[has_fused], joint[has_fused], int((~has_fused).sum()), encoders, space)
 
     def files(self) -> dict[str, bytes]:
         """index.safetensors (the vectors) and index.json (the ids): the faiss index is built from them when it is read."""
         from safetensors.numpy import save
 
-        facts = {"format": 1, "items": list(self.items), "left_out": self.left_out}
+        facts = {"format": 1, "items": list(self.items), "left_out": self.left_out, "encoders": self.encoders, "space": self.space}
         return {
             "index.safetensors": save({"fused": self.fused, "joint": self.joint}),
             "index.json": json.dumps(facts, ensure_ascii=False).encode(),
@@ -57,14 +61,21 @@ class ItemIndex:
         from safetensors.numpy import load
 
         facts, arrays = json.loads(files["index.json"]), load(files["index.safetensors"])
-        return cls(tuple(facts["items"]), arrays["fused"], arrays["joint"], facts["left_out"])
+        return cls(
+            tuple(facts["items"]),
+            arrays["fused"],
+            arrays["joint"],
+            facts["left_out"],
+            facts.get("encoders", "packaged"),
+            facts.get("space", ""),
+        )
 
     def only(self, kept: Collection[str]) -> "ItemIndex":
         """The same index without the items that are not in `kept`."""
         rows = np.array([row for row, media_id in enumerate(self.items) if media_id in kept], dtype=np.int64)
         if len(rows) == len(self.items):
             return self
-        return ItemIndex(tuple(self.items[row] for row in rows), self.fused[rows], self.joint[rows], self.left_out)
+        return replace(self, items=tuple(self.items[row] for row in rows), fused=self.fused[rows], joint=self.joint[rows])
 
     @property
     def digest(self) -> str:

@@ -53,6 +53,7 @@ class Recipe:
         audio_events: `name@digest` of the speech, singing and music detector.
         text_encoder: `name@digest` of the text encoder.
         sampling: Canonical text of the frame sampling settings.
+        joint_space: Identity of the space shared by text, picture and sound; empty: that of the text encoder.
     """
 
     frame_encoder: str
@@ -60,13 +61,15 @@ class Recipe:
     audio_events: str
     text_encoder: str
     sampling: str
+    joint_space: str = ""
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
     """Every step in topological order, by name."""
     r = recipe
     embedded = ("vector", "joint", "class_names", "class_probs")
-    joint = f"{r.text_encoder}"
+    joint = r.joint_space or r.text_encoder
+    beside_others = "" if joint == r.text_encoder else f":{joint}"
     steps = [
         Step("raw_media", "1"),
         Step("feedback_events", "1", partition="event_day"),
@@ -76,7 +79,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"frames": ("blob", "t_s", "shot", "shot_starts_s"), "raw_media": ("duration_s",)}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
              {"audio_spectrograms": ("blob",)}),
-        Step("text_embeddings", f"1:{r.text_encoder}", {"raw_media": ("metadata",)},
+        Step("text_embeddings", f"1:{r.text_encoder}{beside_others}", {"raw_media": ("metadata",)},
              {"raw_media": ("title", "description", "tags")}),
         Step("fused_features", "1",
              {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},

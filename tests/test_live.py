@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.feedback import Event
 from avrec_dag.recommend.blend import blend
 from avrec_dag.recommend.catalogue import Catalogue
@@ -224,6 +224,17 @@ def searchable(recommender) -> Recommender:
 @pytest.mark.parametrize(("text", "found"), [("a cat", "cat"), ("一只猫", "cat"), ("下雨", "rain"), ("a dog", "dog"), ("钢琴", "piano")])
 def test_search_finds_by_meaning_in_english_and_chinese(searchable, text, found):
     assert {label(one.media_id) for one in searchable.search(text, 5)} == {found}
+
+
+def test_an_index_of_other_encoders_is_refused_and_one_of_these_is_searched(searchable):
+    from avrec_dag.encoders.joint import JointSpace
+
+    def of(space: str) -> Recommender:
+        return replace(searchable, catalogue=replace(searchable.catalogue, index=replace(searchable.catalogue.index, space=space)))
+
+    assert of(JointSpace().identity).search("a cat", 5) == searchable.search("a cat", 5)
+    with pytest.raises(SettingError, match=r"made with the encoders other@1.*run `avrec materialize`"):
+        of("other@1").search("a cat", 5)
 
 
 def test_exact_words_raise_what_is_named(searchable):

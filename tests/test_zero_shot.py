@@ -7,7 +7,7 @@ from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.items import Item
 from avrec_dag.understanding.classes import AssignClasses
 from avrec_dag.understanding.topics import TOPICS
-from avrec_dag.understanding.zero_shot import probabilities, prompt_vectors
+from avrec_dag.understanding.zero_shot import probabilities
 
 PETS = (("cat", ("cat", "kitten")), ("dog", ("dog", "puppy")), ("train", ("train", "locomotive")))
 
@@ -70,12 +70,6 @@ def test_probabilities_sum_to_one_and_follow_the_cosine(seed, temperature):
     found = probabilities(joints.astype(np.float32), classes.astype(np.float32), temperature)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(axis=1), (joints @ classes.T).argmax(axis=1))
-
-
-def test_a_class_stands_at_the_mean_of_its_phrases():
-    phrases = {"cat": [1.0, 0.0], "kitten": [0.0, 1.0], "dog": [-1.0, 0.0]}
-    found = prompt_vectors((("cat", ("cat", "kitten")), ("dog", ("dog",))), lambda texts: np.array([phrases[t] for t in texts], np.float32))
-    np.testing.assert_allclose(found, [[2**-0.5, 2**-0.5], [-1, 0]], atol=1e-6)
 
 
 def test_the_default_topics_are_about_forty_different_ones():

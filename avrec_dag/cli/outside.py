@@ -74,7 +74,8 @@ def _classified(library: Library, ledger: Ledger, name: str) -> dict[str, Any]:
         tables = ("raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings")
         reasons = [row["error"] for table in tables for row in ledger.rows(table, None, ["error"], status="failed").to_pylist()]
         raise MediaError(reasons[0] if reasons else f"{name} has neither picture, sound nor text to judge by")
-    row = classes_task(library.ledger, library.settings.store)([Item(name, "", "", {"fused_features": features})])[0]
+    task = classes_task(library.ledger, library.settings.store, library.settings.encoders)
+    row = task([Item(name, "", "", {"fused_features": features})])[0]
     if row.error is not None:
         raise AvrecError(f"{name}: {row.error}")
     return dict(row.values)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
 Picture = NDArray[np.uint8]
-Modality = Literal["frame", "audio", "text", "events"]
+Modality = Literal["frame", "audio", "text", "events", "speech"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class EncoderSpec:
         digest: SHA-256 of its weights, pinned here so that step versions need no file; another digest recomputes what it made.
         package: Distribution that carries the weights; empty where there are none.
         install: Command that installs it; empty where nothing is to be installed.
+        paired: Whether it was trained on pairs with text and has a text tower (`TextTower`) into its own space.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EncoderSpec:
     digest: str
     package: str = ""
     install: str = ""
+    paired: bool = False
 
     @property
     def identity(self) -> str:
@@ -50,6 +52,23 @@ class Encoder(Protocol):
 
     def encode(self, batch: Sequence[Any]) -> Matrix:
         """float32 (n, dim), rows of unit length; row i depends on `batch[i]` alone. An empty batch gives (0, dim)."""
+        ...
+
+
+class TextTower(Encoder, Protocol):
+    """An encoder of pictures or sound that also puts texts into its space."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Captions -> float32 (n, dim), unit length."""
+        ...
+
+
+@runtime_checkable
+class QueryEncoder(Encoder, Protocol):
+    """An encoder of texts that treats what is asked otherwise than what is asked for."""
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Queries -> float32 (n, dim), unit length, comparable with what `encode` makes of passages."""
         ...
 
 

@@ -83,7 +83,7 @@ class EmbedText:
         The vector's own bytes would not do: the encoder's seventh decimal depends on which texts it is given together.
         """
         spec = registry.preset(self.preset).text
-        space, texts = JointSpace(spec.name), [text_of(item) for item in items]
+        space, texts = JointSpace(self.preset), [text_of(item) for item in items]
         vectors = registry.load(spec.name).encode(texts)
         return [
             item.done(
@@ -114,10 +114,11 @@ def _rows(
 ) -> list[Row]:
     """Tag the parts of all items together, and gather what belongs to each."""
     vectors, probs, owners = _tagged(parts, tagger)
-    space, rows = JointSpace(registry.preset(preset).text.name), []
+    space, rows = JointSpace(preset), []
 
     def place(vectors: Matrix, probs: Matrix) -> tuple[Matrix, Matrix | None]:
-        return unit_rows(vectors.mean(axis=0)), space.from_classes(tagger.classes, probs.mean(axis=0))
+        vector = unit_rows(vectors.mean(axis=0))
+        return vector, space.of_media(tagger.spec, vector, tagger.classes, probs.mean(axis=0))
 
     for number, item in enumerate(items):
         mine = owners == number

@@ -47,7 +47,18 @@ class Preset:
             "audio_encoder": self.audio.identity,
             "text_encoder": self.text.identity,
             "audio_events": self.events.identity,
+            "joint_space": self.joint_space,
         }
+
+    @property
+    def joint_blocks(self) -> tuple[EncoderSpec, ...]:
+        """The encoders that `joint.JointSpace` puts side by side."""
+        return (*(spec for spec in (self.frame, self.audio) if spec.paired), self.text)
+
+    @property
+    def joint_space(self) -> str:
+        """Identity of the joint space: of the text encoder where no other is in it."""
+        return "+".join(spec.identity for spec in self.joint_blocks)
 
 
 def specs() -> tuple[EncoderSpec, ...]:

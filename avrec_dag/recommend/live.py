@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from avrec_dag.errors import SettingError
 from avrec_dag.feedback import Event
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import catalogue, content, words
@@ -137,16 +138,30 @@ class Recommender:
         """
         if not text.strip():
             return []
-        from avrec_dag.encoders.joint import JointSpace
-
         wanted = words.asked(text)
         held = zip(self.catalogue.index.items, self.catalogue.terms, strict=True)
         scores = {media_id: words.boost(wanted, terms) for media_id, terms in held}
         named = {media_id for media_id, raised in scores.items() if raised > 0}
-        for media_id, cosine in self.catalogue.index.search(JointSpace().text([text])[0], len(scores)):
+        for media_id, cosine in self.catalogue.index.search(self._query(text), len(scores)):
             scores[media_id] += cosine
         best = sorted(scores, key=lambda media_id: (-scores[media_id], media_id))[:k]
         return [Recommendation(one, scores[one], "named so" if one in named else "fits by meaning") for one in best]
+
+    def _query(self, text: str) -> np.ndarray:
+        """The words in the space that the index is in.
+
+        Raises:
+            SettingError: The encoders of that name are not those that made it.
+        """
+        from avrec_dag.encoders.joint import JointSpace
+
+        space = JointSpace(self.catalogue.index.encoders)
+        if self.catalogue.index.space not in ("", space.identity):
+            raise SettingError(
+                f"the index was made with the encoders {self.catalogue.index.space}, AVREC_ENCODERS={space.preset} is now "
+                f"{space.identity}; run `avrec materialize`"
+            )
+        return space.text([text])[0]
 
     @property
     def _facts(self) -> Facts:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from avrec_dag import index
+from avrec_dag.encoders.registry import preset
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.index import ItemIndex
@@ -69,13 +70,14 @@ def _history_rows(folded: pa.Table) -> Iterator[Row]:
             yield Row(row["user_id"], row["version"], {"history": digest(*values.values())}, values)
 
 
-def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
-    """Build the index anew when any item's vector changed, appeared or left."""
-    version = digest(step.code, fields_of(ledger, "fused_features", "vector"))
+def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, encoders: str = "packaged", run_id: str = "") -> Outcome:
+    """Build the index anew when any item's vector changed, appeared or left, or the preset of encoders did."""
+    space = preset(encoders).joint_space
+    version = digest(step.code, encoders, space, fields_of(ledger, "fused_features", "vector"))
     plan = ledger.wanted(step.name, WHOLE, {index.KEY: version})
     if not plan.todo:
         return write(ledger, step, WHOLE, plan, (), run_id)
-    built = ItemIndex.build(ledger.rows("fused_features", columns=["vector", "joint"]))
+    built = ItemIndex.build(ledger.rows("fused_features", columns=["vector", "joint"]), encoders, space)
     files = built.files()
     values = {
         "blob": put_files(blobs, step, index.KEY, version, files),

@@ -28,13 +28,13 @@ class AssignClasses:
         store_uri: Where the classifier is stored.
         classifier_blob: Its blob prefix; None: zero-shot against the prompts.
         prompts: Classes and the phrases that stand for them, for zero-shot.
-        text_encoder: Name in the registry of the encoder whose joint space the items are in, for zero-shot.
+        encoders: Name of the preset in whose joint space the items are, for zero-shot.
     """
 
     store_uri: str
     classifier_blob: str | None = None
     prompts: Prompts = TOPICS
-    text_encoder: str = "use-multilingual"
+    encoders: str = "packaged"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an item whose features cannot be read fails with the reason."""
@@ -65,7 +65,7 @@ class AssignClasses:
         return rows
 
     def _zero_shot(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
-        probs = zero_shot.probabilities(vectors, _prompt_vectors(self.prompts, self.text_encoder))
+        probs = zero_shot.probabilities(vectors, _class_vectors(self.prompts, self.encoders))
         return [_row(item, [name for name, _ in self.prompts], chances, "zero_shot") for item, chances in zip(items, probs, strict=True)]
 
 
@@ -94,7 +94,7 @@ def _classifier(store_uri: str, prefix: str) -> Classifier:
 
 
 @functools.lru_cache(maxsize=4)
-def _prompt_vectors(prompts: Prompts, text_encoder: str) -> NDArray[np.float32]:
+def _class_vectors(prompts: Prompts, encoders: str) -> NDArray[np.float32]:
     from avrec_dag.encoders.joint import JointSpace
 
-    return zero_shot.prompt_vectors(prompts, JointSpace(text_encoder).text)
+    return JointSpace(encoders).classes([phrases for _, phrases in prompts])

@@ -192,14 +192,14 @@ def update_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str =
     return _evaluated(ledger, step.name, 1, metrics, path)
 
 
-def classes_task(ledger: Ledger, store_uri: str) -> AssignClasses:
-    """The task that fills content_classes now: with the classifier where one is trained, else zero-shot."""
+def classes_task(ledger: Ledger, store_uri: str, encoders: str = "packaged") -> AssignClasses:
+    """The task that fills content_classes now: with the classifier where one is trained, else zero-shot in the preset's joint space."""
     model = trained_model(ledger)
     if model is not None and model.blob:
-        return AssignClasses(store_uri, model.blob)
+        return AssignClasses(store_uri, model.blob, encoders=encoders)
     names = model.details["classes"] if model else []
     prompts: Prompts = tuple((name, (name,)) for name in names) if len(names) >= 2 else TOPICS
-    return AssignClasses(store_uri, None, prompts)
+    return AssignClasses(store_uri, None, prompts, encoders)
 
 
 def _evaluated(ledger: Ledger, table: str, computed: int, metrics: list[dict[str, Any]], path: str) -> Outcome:
