@@ -76,7 +76,7 @@ class JointSpace:
         for spec in self.blocks:
             captions = tuple(CAPTIONS[spec.modality].format(phrase) for phrase in phrases)
             vectors = unit_rows(_texts(spec, captions, "query") - _origin(spec, "query"))
-            parts.append(np.add.reduceat(vectors, starts, axis=0) / sizes)
+            parts.append((np.add.reduceat(vectors, starts, axis=0) / sizes).astype(np.float32))
         return self._scaled(parts)
 
     def placed(self, vectors: Matrix) -> Matrix:
