@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.moments import views
 
 TABLE, KEY, KIND = "item_index", "item_index", "faiss IndexFlatIP"
 
@@ -139,7 +140,7 @@ def _flat(vectors: np.ndarray) -> Any:
 
 def _matrix(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Lists of the commonest length as float32 (n, d), and which rows those are; other rows are zero."""
-    vectors = _views(column)
+    vectors = views(column)
     lengths = np.array([len(vector) for vector in vectors], dtype=np.int64)
     dim = int(np.bincount(lengths[lengths > 0]).argmax()) if (lengths > 0).any() else 1
     result = np.zeros((len(vectors), dim), np.float32)
@@ -149,13 +150,3 @@ def _matrix(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     fits &= np.isfinite(result).all(axis=1)
     result[~fits] = 0.0
     return result, fits
-
-
-def _views(column: pa.ChunkedArray) -> list[np.ndarray]:
-    """Each list as a numpy view on the column's memory; an empty one for a null."""
-    views: list[np.ndarray] = []
-    for chunk in column.chunks:
-        flat, offsets = np.asarray(chunk.values), np.asarray(chunk.offsets)
-        valid = chunk.is_valid().to_numpy(zero_copy_only=False)
-        views += [flat[start:end] if ok else flat[:0] for start, end, ok in zip(offsets[:-1], offsets[1:], valid, strict=True)]
-    return views

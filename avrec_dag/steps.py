@@ -99,7 +99,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("quality_scores", "2", {"technical_quality": ("score",), "content_classes": ("classes",), "interactions": ()},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes"}), partition="whole"),
         Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector",)}, partition="whole"),
-        Step("item_index", "1", {"fused_features": ("vector",)}, partition="whole"),
+        Step("item_index", "2", {"fused_features": ("vector",), "frame_embeddings": ("shots",)}, partition="whole"),
         Step("recommender_evaluation", "1",
              {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": ()}, partition="whole"),
         Step("recommendations", "1",

@@ -72,6 +72,9 @@ def test_search_ranks_items_in_both_languages(small, text):
     assert len(found) == 5
     assert [one["score"] for one in found] == sorted((one["score"] for one in found), reverse=True)
     assert all(one["media_id"].startswith(f"dt={DAY}/") for one in found)
+    shown = invoke(small, "search", text, "-k", "5")
+    assert "moment" in shown.stdout and ", picture" in shown.stdout
+    assert all(one["moment"] is None or one["moment"]["end_s"] > one["moment"]["start_s"] >= 0 for one in found)
 
 
 def test_similar_takes_a_name_with_quotes_spaces_and_chinese(small):

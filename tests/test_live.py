@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.feedback import Event
+from avrec_dag.moments import Moment, Moments, Told, term_hash
 from avrec_dag.recommend.blend import blend
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.explain import contributions
@@ -251,6 +252,32 @@ def test_words_of_grammar_name_nothing(searchable):
     answer = next(one for one in named.search("a cat", 70) if one.media_id == "rain/002.mp4")
     assert answer.reason == "fits by meaning"
     assert named.search("the", 1)[0].media_id == "rain/002.mp4"  # all there is to go by
+
+
+def test_what_was_said_is_found_with_its_second_and_without_changing_what_else_is_found(searchable):
+    items, dim = searchable.catalogue.index.items, searchable.catalogue.index.joint.shape[1]
+    said = Told(
+        "rain/002.mp4", np.ones(2, np.uint8), np.array([3, 60], np.float32), np.array([9, 66], np.float32), np.zeros((2, dim), np.float16),
+        np.array([term_hash("lisbon")], np.uint64), np.array([1], np.int32), np.array([61.5], np.float32),
+    )  # fmt: skip
+    hearing = replace(searchable, catalogue=replace(searchable.catalogue, moments=Moments.build(items, [said])))
+    found = {one.media_id: one for one in hearing.search("lisbon", 70)}
+    before = {one.media_id: one.score for one in searchable.search("lisbon", 70)}
+    spoken = found.pop("rain/002.mp4")
+    assert (spoken.moment, spoken.reason) == (Moment(61.5, 66.0, "speech"), "said or shown in it")
+    assert spoken.score == pytest.approx(before.pop("rain/002.mp4") + BOOST, abs=1e-5)
+    assert {name: one.score for name, one in found.items()} == pytest.approx(before)
+    assert {one.moment for one in found.values()} == {None}
+
+
+def test_similar_items_come_with_the_moment_that_is_likest(searchable):
+    index = searchable.catalogue.index
+    joints = index.joint[[index.place["dog/001.mp4"], index.place["cat/000.mp4"]]].astype(np.float16)
+    shots = Told("cat/008.mp4", np.zeros(2, np.uint8), np.array([0, 4], np.float32), np.array([4, 9], np.float32), joints)
+    seeing = replace(searchable, catalogue=replace(searchable.catalogue, moments=Moments.build(index.items, [shots])))
+    found = {one.media_id: one.moment for one in seeing.similar("cat/000.mp4", 69)}
+    assert found.pop("cat/008.mp4") == Moment(4.0, 9.0, "picture")
+    assert set(found.values()) == {None}
 
 
 def test_an_empty_search_finds_nothing(searchable):

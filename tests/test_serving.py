@@ -121,6 +121,10 @@ def test_similar_and_search_answer_with_items(client):
 
     assert len(alike) == len(found) == 3
     assert ODD not in [one["media_id"] for one in alike]
+    for one in (*alike, *found):
+        assert one["moment"] is None or 0 <= one["moment"]["start_s"] <= one["moment"]["end_s"] <= one["duration_s"] + 0.1
+        assert one["kind"] == "audio" or one["moment"]["kind"] == "picture"
+    assert "moment" not in client.get("/v1/recommendations/person 0").json()[0]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from avrec_dag import progress
+from avrec_dag.media.sheet import clock
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 
@@ -84,6 +85,8 @@ def shown_progress(as_json: bool = False) -> Iterator[None]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, dict) and {"start_s", "end_s", "kind"} <= value.keys():
+        return f"{clock(value['start_s'])} to {clock(value['end_s'])}, {value['kind']}"
     if isinstance(value, list | tuple):
         return escape(", ".join(map(str, value)))
     return escape("" if value is None else str(value))

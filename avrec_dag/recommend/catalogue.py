@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from avrec_dag import index
+from avrec_dag import index, moments
 from avrec_dag.errors import MissingError
 from avrec_dag.index import ItemIndex
 from avrec_dag.ledger import Ledger
+from avrec_dag.moments import Moments
 from avrec_dag.recommend import words
 from avrec_dag.storage import Blobs
 
@@ -26,6 +27,7 @@ class Catalogue:
         titles: Item -> title, where it has one.
         labels: Item -> its classes, where it has any.
         words: Item -> title, tags and description in one text, where it has any.
+        moments: Shots, speech and screen text of the items, with their times.
     """
 
     index: ItemIndex
@@ -33,6 +35,7 @@ class Catalogue:
     titles: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    moments: Moments = field(default_factory=Moments.none)
 
     @cached_property
     def terms(self) -> tuple[frozenset[str], ...]:
@@ -40,17 +43,21 @@ class Catalogue:
         return tuple(words.terms(self.words.get(media_id, "")) for media_id in self.index.items)
 
 
-def load_index(ledger: Ledger, blobs: Blobs) -> ItemIndex:
-    """The index that the ledger names; MissingError when none has been built."""
+def load_index(ledger: Ledger, blobs: Blobs) -> tuple[ItemIndex, Moments]:
+    """The index that the ledger names and the moments of its items; MissingError when none has been built."""
     row = ledger.row(index.TABLE, index.KEY)
     if row is None or not row["blob"]:
         raise MissingError("there is no item index yet: materialise `item_index` (avrec materialize)")
-    return ItemIndex.read({name: blobs.get(f"{row['blob']}/{name}") for name in ("index.safetensors", "index.json")})
+    items = ItemIndex.read({name: blobs.get(f"{row['blob']}/{name}") for name in ("index.safetensors", "index.json")})
+    path = f"{row['blob']}/{moments.FILE}"
+    if not blobs.exists(path):  # an index of before there were moments serves until the next one is built
+        return items, Moments.none()
+    return items, Moments.read(blobs.local(path) or blobs.get(path), items.items)
 
 
 def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
     """Items of the index that are still in the library, with quality, classes and words."""
-    items = load_index(ledger, blobs)
+    items, found = load_index(ledger, blobs)
     media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags"]).to_pylist()}
     # An item that left after the index was built must not be recommended from it.
     items = items.only(media)
@@ -64,4 +71,5 @@ def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
         {media_id: row["title"] for media_id, row in media.items() if row["title"]},
         {media_id: tuple(names) for media_id, names in labels if names},
         {media_id: " ".join([row["title"] or "", *(row["tags"] or ()), row["description"] or ""]) for media_id, row in media.items()},
+        found,
     )

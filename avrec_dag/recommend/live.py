@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback import Event
 from avrec_dag.ledger import Ledger
+from avrec_dag.moments import Moment
 from avrec_dag.recommend import catalogue, content, words
 from avrec_dag.recommend.blend import Scores, Views, blend
 from avrec_dag.recommend.catalogue import Catalogue
@@ -37,6 +38,17 @@ class Recommendation:
     score: float
     reason: str
     causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found(Recommendation):
+    """One item of an answer that points into it.
+
+    Attributes:
+        moment: Where in the item to look; None where nothing is known of its moments.
+    """
+
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -125,27 +137,40 @@ class Recommender:
             for place, row in enumerate(rows):
                 yield self.users[row], self._listed(weights, scores, place, k, DIVERSITY, "mmr", ())
 
-    def similar(self, media_id: str, k: int = K) -> list[Recommendation]:
-        """The items most like this one in picture, sound and words; MissingError for an unknown one."""
-        name = self._facts.name(media_id)
-        found = self.catalogue.index.similar(media_id, k)
-        return [Recommendation(other, score, f"its content is like {name}", (media_id,)) for other, score in found]
+    def similar(self, media_id: str, k: int = K) -> list[Found]:
+        """The items most like this one in picture, sound and words, each with its likest moment; MissingError for an unknown one."""
+        name, index = self._facts.name(media_id), self.catalogue.index
+        found = index.similar(media_id, k)
+        joint = index.joint[index.place[media_id]]
+        asked = joint if joint.any() else None
+        return [
+            Found(other, score, f"its content is like {name}", (media_id,), self.catalogue.moments.best(other, asked))
+            for other, score in found
+        ]
 
-    def search(self, text: str, k: int = K) -> list[Recommendation]:
+    def search(self, text: str, k: int = K) -> list[Found]:
         """The items that fit the words, best first: by meaning in the joint space, raised by exact words (`words.boost`).
 
-        Any language that the text encoder knows; an empty text finds nothing.
+        What was said and what stood on the screen counts as well as title, tags and description, as far as one moment holds it.
+        Each item comes with the moment that fits best. Any language that the text encoder knows; an empty text finds nothing.
         """
         if not text.strip():
             return []
-        wanted = words.asked(text)
+        wanted, moments = words.asked(text), self.catalogue.moments
         held = zip(self.catalogue.index.items, self.catalogue.terms, strict=True)
         scores = {media_id: words.boost(wanted, terms) for media_id, terms in held}
-        named = {media_id for media_id, raised in scores.items() if raised > 0}
-        for media_id, cosine in self.catalogue.index.search(self._query(text), len(scores)):
+        named = moments.named(wanted)
+        said = {media_id: words.BOOST * share for media_id, share in moments.best_shares(named).items() if media_id in scores}
+        reasons = {media_id: "named so" for media_id, raised in scores.items() if raised > 0}
+        reasons |= {media_id: "said or shown in it" for media_id, raised in said.items() if raised > scores[media_id]}
+        scores |= {media_id: max(raised, scores[media_id]) for media_id, raised in said.items()}
+        joint = self._query(text)
+        for media_id, cosine in self.catalogue.index.search(joint, len(scores)):
             scores[media_id] += cosine
         best = sorted(scores, key=lambda media_id: (-scores[media_id], media_id))[:k]
-        return [Recommendation(one, scores[one], "named so" if one in named else "fits by meaning") for one in best]
+        return [
+            Found(one, scores[one], reasons.get(one, "fits by meaning"), (), moments.best(one, joint, named, words.BOOST)) for one in best
+        ]
 
     def _query(self, text: str) -> np.ndarray:
         """The words in the space that the index is in.

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from avrec_dag import index
+from avrec_dag import index, moments
 from avrec_dag.encoders.registry import preset
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.index import ItemIndex
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.moments import Moments
 from avrec_dag.recommend import catalogue, evaluation, health, interactions, model
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommendation, Recommender
@@ -71,22 +72,33 @@ def _history_rows(folded: pa.Table) -> Iterator[Row]:
 
 
 def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, encoders: str = "packaged", run_id: str = "") -> Outcome:
-    """Build the index anew when any item's vector changed, appeared or left, or the preset of encoders did."""
+    """Build the index anew when any item's vector or moments changed, appeared or left, or the preset of encoders did."""
     space = preset(encoders).joint_space
-    version = digest(step.code, encoders, space, fields_of(ledger, "fused_features", "vector"))
+    told = [fields_of(ledger, table, field) for table, field in (("fused_features", "vector"), ("frame_embeddings", "shots"))]
+    version = digest(step.code, encoders, space, *told)
     plan = ledger.wanted(step.name, WHOLE, {index.KEY: version})
     if not plan.todo:
         return write(ledger, step, WHOLE, plan, (), run_id)
     built = ItemIndex.build(ledger.rows("fused_features", columns=["vector", "joint"]), encoders, space)
+    found = Moments.build(built.items, _moments(ledger, built.joint.shape[1]))
     files = built.files()
     values = {
-        "blob": put_files(blobs, step, index.KEY, version, files),
+        "blob": put_files(blobs, step, index.KEY, version, {**files, **found.files()}),
         "n_items": len(built.items),
+        "n_moments": len(found),
         "dim": built.fused.shape[1],
         "kind": index.KIND,
     }
+    # What is recommended follows from the items' vectors alone, so that a new shot makes no list anew.
     row = Row(index.KEY, version, {"index": digest(*files.values())}, values)
-    return noted(write(ledger, step, WHOLE, plan, [row], run_id), {"items": len(built.items), "left_out": built.left_out})
+    notes = {"items": len(built.items), "left_out": built.left_out, "moments": len(found)}
+    return noted(write(ledger, step, WHOLE, plan, [row], run_id), notes)
+
+
+def _moments(ledger: Ledger, dim: int) -> Iterator[moments.Told]:
+    """What tables tell of moments, a day at a time: the vectors of a whole library would fill the memory."""
+    for day in ledger.partitions("frame_embeddings"):
+        yield from moments.shots(ledger.rows("frame_embeddings", day, moments.COLUMNS["frame_embeddings"]), dim)
 
 
 def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from avrec_dag.errors import MissingError
@@ -94,6 +94,8 @@ class Live:
         return Loaded(version, Recommender.load(self.ledger, self.blobs), {row["media_id"]: row for row in rows})
 
     def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
+        from avrec_dag.recommend.live import Found
+
         labels = now.recommender.catalogue.labels
         return [
             {
@@ -105,6 +107,7 @@ class Live:
                 "kind": now.media[one.media_id]["kind"],
                 "duration_s": now.media[one.media_id]["duration_s"],
                 "labels": list(labels.get(one.media_id, ())),
+                **({"moment": asdict(one.moment) if one.moment else None} if isinstance(one, Found) else {}),
             }
             for one in found
             if one.media_id in now.media

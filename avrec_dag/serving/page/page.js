@@ -57,7 +57,7 @@ function show() {
     const title = document.createElement("b");
     title.textContent = item.title || item.media_id;
     const why = document.createElement("small");
-    why.textContent = item.reason;
+    why.textContent = [clock(item.moment?.start_s), item.reason].filter(Boolean).join(" · ");
     text.append(title, why);
     button.append(still, text);
     button.addEventListener("click", () => play(item));
@@ -75,7 +75,7 @@ function play(item, start = true) {
   $("picture").hidden = !image;
   $("player").classList.toggle("sound", item.kind === "audio");
   if (image) { $("video").removeAttribute("src"); $("picture").src = `${at(item.media_id)}/stream`; }
-  else { $("video").src = `${at(item.media_id)}/stream`; if (start) $("video").play().catch(() => {}); }
+  else { $("video").src = `${at(item.media_id)}/stream${item.moment ? `#t=${item.moment.start_s}` : ""}`; if (start) $("video").play().catch(() => {}); }
   $("title").textContent = item.title || item.media_id;
   $("facts").textContent = [...item.labels, clock(item.duration_s), item.media_id].filter(Boolean).join(" · ");
   $("why").textContent = item.reason;
