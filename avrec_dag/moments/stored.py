@@ -1,18 +1,17 @@
-"""Which moment of an item an answer means: the shots, what was said and what stood on the screen, with their times."""
+"""The moments of a whole index: stored beside it, and asked for the best one of an item."""
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-Kind = Literal["picture", "speech", "screen"]
-KINDS: tuple[Kind, ...] = ("picture", "speech", "screen")
+from avrec_dag.moments.arrays import Arrays, InMemory, Mapped
+from avrec_dag.moments.told import KINDS, Kind, Told, term_hash
+
 FILE = "moments.safetensors"
 _EMPTY: Mapping[str, tuple[type, tuple[int, ...]]] = {
     "offsets": (np.int64, (1,)),
@@ -41,59 +40,6 @@ class Moment:
     kind: Kind
 
 
-def term_hash(term: str) -> int:
-    """64 bits of a term, the same everywhere, so that the index needs no dictionary: of a million terms two share one once in 10^7."""
-    return int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest(), "little")
-
-
-class Arrays(Protocol):
-    """Named arrays, of which slices can be read without the rest."""
-
-    def whole(self, name: str) -> NDArray[Any]:
-        """All of one array."""
-        ...
-
-    def rows(self, name: str, start: int, end: int) -> NDArray[Any]:
-        """Some rows of one array."""
-        ...
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Arrays that are loaded."""
-
-    arrays: Mapping[str, NDArray[Any]]
-
-    def whole(self, name: str) -> NDArray[Any]:
-        """As in `Arrays`."""
-        return self.arrays[name]
-
-    def rows(self, name: str, start: int, end: int) -> NDArray[Any]:
-        """As in `Arrays`."""
-        return self.arrays[name][start:end]
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """Arrays of a safetensors file on this machine's disk, mapped into memory."""
-
-    path: Path
-
-    @cached_property
-    def _file(self) -> Any:
-        from safetensors import safe_open
-
-        return safe_open(self.path, framework="numpy")
-
-    def whole(self, name: str) -> NDArray[Any]:
-        """As in `Arrays`."""
-        return self._file.get_tensor(name)
-
-    def rows(self, name: str, start: int, end: int) -> NDArray[Any]:
-        """As in `Arrays`."""
-        return self._file.get_slice(name)[start:end]
-
-
 @dataclass(frozen=True)
 class Moments:
     """The moments of every item of an index, item by item.
@@ -110,7 +56,7 @@ class Moments:
     arrays: Arrays
 
     @classmethod
-    def build(cls, items: Sequence[str], parts: Iterable["Told"]) -> "Moments":
+    def build(cls, items: Sequence[str], parts: Iterable[Told]) -> "Moments":
         """Gather the moments of items; those of items that are not in the index are left out.
 
         Args:
@@ -233,51 +179,3 @@ class Named:
     shares: NDArray[np.float64]
     at_s: NDArray[np.float32]
     places: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Told:
-    """Moments of one item, m of them, and the t words in them.
-
-    Attributes:
-        media_id: The item.
-        kinds: (m,) places in `KINDS`.
-        starts_s: (m,) seconds, as are `ends_s`.
-        joints: (m, e) unit vectors in the joint space.
-        terms: (t,) hashes of words (`term_hash`).
-        term_moments: (t,) the moment each word stands in, counting up from 0.
-        term_at_s: (t,) its second.
-    """
-
-    media_id: str
-    kinds: NDArray[np.uint8]
-    starts_s: NDArray[np.float32]
-    ends_s: NDArray[np.float32]
-    joints: NDArray[np.float16]
-    terms: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
-    term_moments: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    term_at_s: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-
-
-COLUMNS: Mapping[str, tuple[str, ...]] = {"frame_embeddings": ("shot_starts_s", "shot_ends_s", "shot_joints")}
-"""Tables that tell of moments -> what is read of them."""
-
-
-def shots(table: pa.Table, dim: int) -> Iterator[Told]:
-    """The shots of each row of `frame_embeddings`; none of a row whose vectors have another size than `dim`, or are no numbers."""
-    for media_id, *lists in zip(table["media_id"].to_pylist(), *(views(table[name]) for name in COLUMNS["frame_embeddings"]), strict=True):
-        starts, ends, joints = lists
-        n = len(starts)
-        if n and len(joints) == n * dim and np.isfinite(joints).all():
-            rows = joints.reshape(n, dim).astype(np.float16)
-            yield Told(media_id, np.zeros(n, np.uint8), starts.astype(np.float32), ends.astype(np.float32), rows)
-
-
-def views(column: pa.ChunkedArray) -> list[NDArray[Any]]:
-    """Each list as a numpy view on the column's memory; an empty one for a null."""
-    found: list[NDArray[Any]] = []
-    for chunk in column.chunks:
-        flat, offsets = np.asarray(chunk.values), np.asarray(chunk.offsets)
-        valid = chunk.is_valid().to_numpy(zero_copy_only=False)
-        found += [flat[start:end] if ok else flat[:0] for start, end, ok in zip(offsets[:-1], offsets[1:], valid, strict=True)]
-    return found
