@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -21,11 +21,13 @@ DRIVEN = "avrec/by"
 """Tag of runs whose starter (the command line) sees to what follows them."""
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 _MOST_DAYS = 50
+_AT_REST = timedelta(minutes=1)
 
 INGEST_TABLES = (
     "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "text_embeddings", "fused_features",
     "technical_quality",
 )  # fmt: skip
+TRAIN_TABLES = ("label_corrections", "labels", "content_classifier", "classifier_evaluation")
 RECOMMEND_TABLES = (
     "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations", "recommendation_health",
 )  # fmt: skip
@@ -37,8 +39,8 @@ collect_feedback = dg.define_asset_job(
 )
 train_classifier = dg.define_asset_job(
     "train_classifier",
-    dg.AssetSelection.assets("labels", "content_classifier", "classifier_evaluation"),
-    description="Labels, the classifier they train where there is reason to, its evaluation.",
+    dg.AssetSelection.assets(*TRAIN_TABLES),
+    description="What people said, labels, the classifier they train where there is reason to, its evaluation.",
 )
 classify = dg.define_asset_job("classify", dg.AssetSelection.assets("content_classes"), description="The classes of one day's items.")
 recommend = dg.define_asset_job(
@@ -65,6 +67,17 @@ def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Med
     requests = [dg.RunRequest(run_key=f"{one.day}:{one.digest}:{one.count}", partition_key=one.day) for one in due]
     idle = f"still changing: {', '.join(known.waiting)}" if known.waiting else "every change was worked on already"
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(asdict(known)), skip_reason=None if requests else dg.SkipReason(idle))
+
+
+@dg.sensor(job=train_classifier, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def label_arrivals(context: dg.SensorEvaluationContext, feedback: Feedback) -> dg.SensorResult | dg.SkipReason:
+    """What people said of items: one training once nobody has said anything for a while, not one per answer."""
+    last_at, digest = feedback.labels.last_at(), feedback.labels.digest()
+    if last_at is None or digest == context.cursor:
+        return dg.SkipReason("nobody said anything new")
+    if abs(datetime.now(UTC) - last_at) < _AT_REST:
+        return dg.SkipReason("somebody is still labelling")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"labels:{digest}")], cursor=digest)
 
 
 def _read(cursor: str | None) -> arrivals.Known:
@@ -180,5 +193,5 @@ nightly_lists = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Everyone's list at least once a day, even where some run of the night failed.",
 )
-SENSORS = [media_arrivals, what_follows]
+SENSORS = [media_arrivals, label_arrivals, what_follows]
 SCHEDULES = [nightly_catch_up, nightly_feedback, nightly_training, nightly_lists]

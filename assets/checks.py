@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import graph
 from avrec_dag.expectations import RULES, Rule, Verdict, judge, read
+from avrec_dag.labelling.stage import corrected
 from avrec_dag.media.ingest import days_of
 from avrec_dag.steps import WHOLE
 from resources.feedback import Feedback
@@ -27,6 +28,8 @@ def _from_outside(table: str, store: Store, media: Media, feedback: Feedback, pa
         return uploads_of(store, media, partition)
     if table == "feedback_events":
         return {event.event_id for event in feedback.log.events(partition)}
+    if table == "label_corrections":
+        return corrected(store.ledger, feedback.labels)
     return None
 
 

@@ -4,16 +4,25 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
+from avrec_dag.labelling.stage import update_corrections
 from avrec_dag.steps import WHOLE
 from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.stage import classes_task, update_classifier, update_evaluation
 from resources.compute import Compute
+from resources.feedback import Feedback
 from resources.store import Store
+
+
+@dg.asset(**graph.of("label_corrections"), kinds={"sql", "parquet"})
+def label_corrections(context: dg.AssetExecutionContext, store: Store, feedback: Feedback) -> dg.MaterializeResult:
+    """What people said items are when asked, or correcting a sidecar: the newest word on each item, with who and when."""
+    outcome = update_corrections(store.ledger, feedback.labels, graph.STEPS["label_corrections"], run_id=context.run.run_id)
+    return materialized(outcome, store)
 
 
 @dg.asset(**graph.of("labels"), kinds={"parquet"})
 def labels(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
-    """What people said items are: cleaned labels, with the recording each item was cut from."""
+    """What items are by a person's correction or else by their sidecar: cleaned labels, with the recording each item was cut from."""
     outcome = compute.advance(store.ledger, graph.STEPS["labels"], WHOLE, KeepLabels(), run_id=context.run.run_id)
     return materialized(outcome, store)
 

@@ -55,6 +55,10 @@ def _evaluation() -> list[tuple[str, pa.DataType]]:
     ]
 
 
+def _labelled() -> list[tuple[str, pa.DataType]]:
+    return [("labelled_by", pa.string()), ("labelled_at", pa.timestamp("us", tz="UTC"))]  # null where a sidecar speaks
+
+
 def _model() -> list[tuple[str, pa.DataType]]:
     return [
         ("blob", pa.string()),  # prefix holding model.safetensors and model.json
@@ -112,7 +116,11 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("technical_quality", "media_id", [
         ("score", pa.float32()), ("picture_score", pa.float32()), ("sound_score", pa.float32()), ("signals", pa.list_(SIGNAL)),
     ]),
-    ("labels", "media_id", [("labels", TEXTS), ("source", pa.string()), ("origin", pa.string())]),
+    ("label_corrections", "media_id", [("labels", TEXTS), ("previous", TEXTS), *_labelled()]),  # no labels: none of the classes
+    ("labels", "media_id", [
+        ("labels", TEXTS), ("source", pa.string()), ("origin", pa.string()),  # sidecar or person
+        *_labelled(),
+    ]),
     ("content_classifier", "model_id", _model()),
     ("classifier_evaluation", "evaluation_id", _evaluation()),
     ("content_classes", "media_id", [

@@ -11,6 +11,7 @@ import dagster as dg
 from avrec_dag import synthetic
 from avrec_dag.definitions import build
 from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.labelling import Correction, LabelLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.storage import Blobs
 from resources.profiles import Settings
@@ -125,4 +126,7 @@ def made_runs(root: Path, *, per_kind: int = 4) -> Library:
         for minute, key in enumerate(tastes[place % 2])
     )
     log.close()
+    said = LabelLog(library.settings.feedback)
+    said.add([Correction(media_id=liked[synthetic.KINDS[0]][0], labels=(synthetic.KINDS[0],), by="ada")])
+    said.close()
     return library

@@ -15,7 +15,7 @@ from tests.small_library import DAY, ODD, SOUND
 
 COMMANDS = (
     "demo", "materialize", "status", "search", "similar", "recommend", "classify", "report", "serve", "doctor", "sweep", "erase",
-    "feedback add",
+    "feedback add", "label",
 )  # fmt: skip
 
 
@@ -239,7 +239,7 @@ def test_erase_asks_before_it_acts(small, tmp_path):
 def test_erase_of_a_person_empties_the_log_of_them(small, tmp_path):
     mine = small.copy(tmp_path / "library")
 
-    assert answered(mine, "erase", "--user", "person 1", "--yes") == {"events": 6}
+    assert answered(mine, "erase", "--user", "person 1", "--yes") == {"events": 6, "label_events": 0}
     assert not mine.log.of_user("person 1")
 
 

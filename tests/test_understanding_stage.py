@@ -248,3 +248,12 @@ def test_labels_are_cleaned_and_one_name_in_two_spellings_is_one_class():
     parents = {"raw_media": {"labels": ["  Big   Cat ", "big cat", "", "ＤＯＧ"], "source": None, "creator": "x"}}
     (row,) = KeepLabels()([Item("a.mp4", "v", WHOLE, parents)])
     assert row.values == {"labels": ["big cat", "dog"], "source": "a.mp4", "origin": "sidecar"}
+
+
+def test_a_correction_beats_the_sidecar_and_keeps_the_recording():
+    said = {"labels": ["Dog"], "labelled_by": "ada", "labelled_at": None}
+    parents = {"raw_media": {"labels": ["cat"], "source": "film"}, "label_corrections": said}
+    (row,) = KeepLabels()([Item("a.mp4", "v", WHOLE, parents)])
+    assert row.values == {**said, "labels": ["dog"], "source": "film", "origin": "person"}
+    (none,) = KeepLabels()([Item("a.mp4", "v", WHOLE, {**parents, "label_corrections": {**said, "labels": []}})])
+    assert (none.values["labels"], none.error) == ([], None)

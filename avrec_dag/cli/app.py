@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, keeping, output, showing
+from avrec_dag.cli import asking, building, keeping, labelling, output, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -64,6 +64,17 @@ app.command("recommend", rich_help_panel=ASK, epilog=_examples("avrec recommend 
 app.command("classify", rich_help_panel=ASK, epilog=_examples("avrec classify holiday.mp4", "avrec classify dt=2026-03-02/real/park.mp4"))(
     asking.classify
 )
+app.command(
+    "label",
+    rich_help_panel=KEEP,
+    epilog=_examples(
+        "avrec label",
+        "avrec label --next 10 --json",
+        "avrec label dt=2026-03-02/real/park.mp4 park 公园",
+        "avrec label dt=2026-03-02/real/park.mp4 --remove",
+        "avrec label --file labels.csv --by ada",
+    ),
+)(labelling.label)
 app.command("report", rich_help_panel=ASK, epilog=_examples("avrec report", "avrec report --out library.html"))(showing.report)
 app.command("serve", rich_help_panel=ASK, epilog=_examples("avrec serve", "avrec serve --host 0.0.0.0 --port 8080"))(showing.serve)
 app.command("doctor", rich_help_panel=KEEP, epilog=_examples("avrec doctor"))(keeping.doctor)

@@ -61,9 +61,10 @@ def event_days(library: Library) -> dict[str, str]:
 
 
 def inputs_of(library: Library, tables: list[str]) -> list[str]:
-    """Data versions of everything that the tables are computed from, themselves left out."""
+    """Data versions of everything that the tables are computed from, themselves left out, and of what people said of items."""
     parents = {parent for name in tables for parent in library.steps[name].parents} - set(tables)
-    return [f"{name}={library.ledger.data_version(name)}" for name in sorted(parents)]
+    logged = [f"label log={library.labels.digest()}"] if "label_corrections" in tables else []
+    return [*(f"{name}={library.ledger.data_version(name)}" for name in sorted(parents)), *logged]
 
 
 def stale(library: Library, runner: "Runner") -> dict[str, int]:

@@ -103,7 +103,11 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Erase everything computed from one item, or everything one person did. The upload itself stays where it is."""
+    """Erase everything computed from one item and said of it, or everything one person did.
+
+    The upload itself stays where it is, and so do the labels a person gave, without their name. Tables lose the name with the next
+    `avrec materialize`.
+    """
     from dataclasses import asdict
 
     from avrec_dag.cli.library import opened
@@ -115,7 +119,10 @@ def erase(
         raise MissingError(f"{media_id!r} is not in the library; `avrec search` finds the ids")
     if not yes and not typer.confirm(f"Erase {media_id or user} for good?", err=True):
         raise typer.Exit(1)
-    erased = asdict(library.ledger.erase(media_id)) if media_id is not None else {"events": library.log.erase_user(user or "")}
+    if media_id is not None:
+        erased = {**asdict(library.ledger.erase(media_id)), "label_events": library.labels.remove_item(media_id)}
+    else:
+        erased = {"events": library.log.erase_user(user or ""), "label_events": library.labels.anonymise(user or "")}
     if as_json:
         output.show_json(erased)
     else:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from avrec_dag.feedback import FeedbackLog
+from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import Step, graph
 from avrec_dag.storage import Blobs
@@ -45,6 +46,11 @@ class Library:
     def log(self) -> FeedbackLog:
         """What people did."""
         return FeedbackLog(self.settings.feedback)
+
+    @cached_property
+    def labels(self) -> LabelLog:
+        """What people said items are."""
+        return LabelLog(self.settings.feedback)
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:

@@ -49,7 +49,11 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "can_be_searched": "joint IS NOT NULL",
     },
     "technical_quality": {"n_signals": "len(signals)"},
-    "labels": {"n_labels": "len(labels)"},
+    "label_corrections": {"n_labels": "len(labels)"},
+    "labels": {
+        "n_labels": "len(labels)",
+        "a_person_has_a_name_and_a_time": "origin <> 'person' OR labelled_by IS NOT NULL AND labelled_at IS NOT NULL",
+    },
     "classifier_evaluation": {
         **_METRICS, "accuracy": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1]",
         "beats_the_commonest_class": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1] "

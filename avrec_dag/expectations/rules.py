@@ -143,7 +143,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "technical_quality": _every_item(
         "technical_quality", *_present("score"), *_shares("score", "picture_score", "sound_score"), _between("n_signals", 1, None),
     ),
-    "labels": _every_item("labels", *_present("source", "origin"), _between("n_labels", 0, 20)),
+    "label_corrections": _from_outside("label_corrections", *_present("labelled_by", "labelled_at"), _between("n_labels", 0, 20)),
+    "labels": _every_item(
+        "labels", *_present("source", "origin"), _between("n_labels", 0, 20), _among("origin", "sidecar", "person"),
+        _true("a_person_has_a_name_and_a_time"),
+    ),
     "content_classifier": _some("content_classifier", *_present("trained_at", "details"), _between("n_examples", 0, None)),
     "classifier_evaluation": _some(
         "classifier_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None), *_shares("accuracy"),

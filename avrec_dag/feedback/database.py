@@ -1,9 +1,12 @@
-"""The database behind the feedback log: its one table, and how each kind of database is opened and written to."""
+"""The database behind the feedback log and the label log: their tables, and how each kind of database is opened and written to."""
 
 import sqlite3
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
@@ -26,6 +29,17 @@ LOG = sa.Table(
     sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds: one meaning in every database
     sa.Index("avrec_feedback_day", "day", "happened_us"),
     sa.Index("avrec_feedback_user", "user_id", "happened_us"),
+)
+LABELS = sa.Table(
+    "avrec_label_events",
+    _METADATA,
+    sa.Column("event_id", sa.String(32), primary_key=True),
+    sa.Column("media_id", sa.String(1024), nullable=False),
+    sa.Column("labels", sa.Text, nullable=False),  # JSON list; [] says: none of the classes
+    sa.Column("previous", sa.Text),  # JSON list of what the item was said to be before; null: nothing
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
+    sa.Index("avrec_label_events_media", "media_id", "happened_us", mysql_length={"media_id": 255}),
 )
 _BUSY_S = 60
 _KNOWN_BACKENDS = ("sqlite", "postgresql", "mysql")
@@ -57,9 +71,10 @@ def _create(engine: sa.Engine) -> None:
         _METADATA.create_all(engine)
         return
     with engine.begin() as connection:
-        connection.execute(CreateTable(LOG, if_not_exists=True))
-        for index in LOG.indexes:
-            connection.execute(CreateIndex(index, if_not_exists=True))
+        for table in _METADATA.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -78,10 +93,63 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA secure_delete = ON")
 
 
-def insert(dialect: str, rows: Sequence[Mapping[str, object]]) -> sa.Insert:
-    """The statement that adds the rows and passes over those whose event_id is there."""
+def insert(dialect: str, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> sa.Insert:
+    """The statement that adds the rows and passes over those whose key is there."""
     if dialect == "mysql":
-        return mysql.insert(LOG).prefix_with("IGNORE").values(rows)
+        return mysql.insert(table).prefix_with("IGNORE").values(rows)
     if dialect == "postgresql":
-        return postgresql.insert(LOG).values(rows).on_conflict_do_nothing()
-    return sqlite_dialect.insert(LOG).values(rows).on_conflict_do_nothing()
+        return postgresql.insert(table).values(rows).on_conflict_do_nothing()
+    return sqlite_dialect.insert(table).values(rows).on_conflict_do_nothing()
+
+
+class Log:
+    """A log at one SQLAlchemy URL, connected on first use. Safe for threads; picklable: another process opens its own connections.
+
+    Any number of processes may write at once; SQLite lets them take turns, waiting up to a minute.
+
+    Args:
+        url: Such as `sqlite:///var/feedback.db` or `postgresql+psycopg://…`; SQLite, PostgreSQL and MySQL are known.
+
+    Raises:
+        SettingError: On first use, when the URL is malformed, its driver is missing or nothing answers.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._opened: sa.Engine | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.url,)
+
+    def close(self) -> None:
+        """Close the pooled connections; the next use opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.dispose()
+            self._opened = None
+
+    def _engine(self) -> sa.Engine:
+        with self._lock:
+            if self._opened is None:
+                self._opened = connect(self.url)
+            return self._opened
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that reads before it writes: SQLite takes the lock at once, as a reader that turns writer never waits for it."""
+        engine = self._engine()
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    def _overwrite(self, statement: sa.Delete | sa.Update) -> int:
+        """Delete or change rows so that SQLite keeps no old bytes of them; returns how many they were."""
+        engine = self._engine()
+        with engine.begin() as connection:
+            count = connection.execute(statement).rowcount
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:  # else the old text lives on in the write-ahead file
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        return count

@@ -1,38 +1,19 @@
 """The log that keeps what people did."""
 
-import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Self
 
 import sqlalchemy as sa
 
-from avrec_dag.feedback.database import LOG, connect, insert
+from avrec_dag.feedback.database import LOG, Log, insert
 from avrec_dag.feedback.events import Event, unix_us
 
 _CHUNK = 500  # rows per INSERT: 8 columns each stay under SQLite's 32,766 parameters
 
 
-class FeedbackLog:
-    """The durable log at one SQLAlchemy URL. Safe for threads; picklable: another process opens its own connections.
-
-    Any number of processes may write at once; SQLite lets them take turns, waiting up to a minute.
-
-    Args:
-        url: Such as `sqlite:///var/feedback.db` or `postgresql+psycopg://…`; SQLite, PostgreSQL and MySQL are known.
-
-    Raises:
-        SettingError: On first use, when the URL is malformed, its driver is missing or nothing answers.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._opened: sa.Engine | None = None
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.url,)
+class FeedbackLog(Log):
+    """The durable log of what people did; see `Log` for its URL and who may write."""
 
     def add(self, events: Iterable[Event]) -> int:
         """Keep the events; those whose event_id is already there are left as they are.
@@ -43,7 +24,7 @@ class FeedbackLog:
         engine, added, stream = self._engine(), 0, iter(events)
         with engine.begin() as connection:
             while chunk := {event.event_id: _stored(event) for event in islice(stream, _CHUNK)}:
-                added += connection.execute(insert(engine.dialect.name, list(chunk.values()))).rowcount
+                added += connection.execute(insert(engine.dialect.name, LOG, list(chunk.values()))).rowcount
         return added
 
     def days(self) -> list[str]:
@@ -74,33 +55,11 @@ class FeedbackLog:
 
     def erase_user(self, user_id: str) -> int:
         """Delete everything one person did; returns how many events that were. SQLite overwrites the bytes."""
-        return self._delete(LOG.c.user_id == user_id)
+        return self._overwrite(sa.delete(LOG).where(LOG.c.user_id == user_id))
 
     def remove_item(self, media_id: str) -> int:
         """Delete every event on one item; returns how many that were."""
-        return self._delete(LOG.c.media_id == media_id)
-
-    def close(self) -> None:
-        """Close the pooled connections; the next use opens new ones."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened.dispose()
-            self._opened = None
-
-    def _delete(self, condition: sa.ColumnElement[bool]) -> int:
-        engine = self._engine()
-        with engine.begin() as connection:
-            count = connection.execute(sa.delete(LOG).where(condition)).rowcount
-        if engine.dialect.name == "sqlite":
-            with engine.connect() as connection:  # else the deleted text lives on in the write-ahead file
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
-        return count
-
-    def _engine(self) -> sa.Engine:
-        with self._lock:
-            if self._opened is None:
-                self._opened = connect(self.url)
-            return self._opened
+        return self._overwrite(sa.delete(LOG).where(LOG.c.media_id == media_id))
 
 
 def _stored(event: Event) -> dict[str, object]:
