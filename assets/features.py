@@ -4,7 +4,9 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
-from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
+from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.texts import EmbedText
+from avrec_dag.encoders.transcripts import Transcribe
 from avrec_dag.items import Task
 from avrec_dag.media.frames import SampleFrames
 from avrec_dag.media.spectrograms import Listen
@@ -38,9 +40,15 @@ def audio_embeddings(context: dg.AssetExecutionContext, store: Store, compute: C
     return _day_of(context, store, compute, EmbedAudio(store.uri, compute.encoders))
 
 
+@dg.asset(**graph.of("transcripts"), kinds={"ffmpeg", "parquet"}, pool=graph.GPU_POOL)
+def transcripts(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
+    """What is said in every item: text, sentences and words with their seconds; only where somebody speaks."""
+    return _day_of(context, store, compute, Transcribe(media.uri, compute.speech))
+
+
 @dg.asset(**graph.of("text_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
 def text_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
-    """One unit vector per item from its title, description and tags, in any of the encoder's languages."""
+    """One unit vector per item from its title, description, tags and what is said in it, in any of the encoder's languages."""
     return _day_of(context, store, compute, EmbedText(compute.encoders))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from assets.pictures import embedded, plain, table, thumbnail
 from avrec_dag.items import Outcome
 from avrec_dag.ledger import Ledger
+from avrec_dag.media.sheet import clock
 from avrec_dag.quality.parts import PARTS
 from avrec_dag.schema import TABLES
 from avrec_dag.storage import Blobs
@@ -106,12 +107,24 @@ def _health(ledger: Ledger, _: Blobs, partition: str) -> str:
     return table(["", "metric", "value", "meaning"], cells) if cells else ""
 
 
+def _said(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = ledger.rows("transcripts", day, ["language", "text", "segments"]).to_pylist()
+    spoken = [row for row in rows if row["text"]][:_ITEMS]
+    return _with_pictures(ledger, blobs, day, spoken, ["language", "said"], lambda r: [plain(r["language"]), _timed(r["segments"])])
+
+
+def _timed(told: Sequence[Record]) -> str:
+    more = f"<br>and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
+    return "<br>".join(f"{clock(one['start_s'])} {plain(one['text'], 200)}" for one in told[:_LISTED]) + more
+
+
 Show = Callable[[Ledger, Blobs, str], str]
 _SHOWN: dict[str, tuple[str, Show]] = {
     "frames": ("avrec/contact_sheets", _sheets),
     "audio_spectrograms": ("avrec/spectrograms", _spectrograms),
     "frame_embeddings": ("avrec/seen", _tags("frame_embeddings")),
     "audio_embeddings": ("avrec/heard", _tags("audio_embeddings")),
+    "transcripts": ("avrec/said", _said),
     "content_classes": ("avrec/classes", _classes),
     "technical_quality": ("avrec/weakest", _technical),
     "quality_scores": ("avrec/best", _scores),

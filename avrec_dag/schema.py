@@ -15,6 +15,11 @@ SIGNAL = pa.struct(
     [("name", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("score", pa.float32()), ("reason", pa.string())]
 )
 WEIGHT = pa.struct([("part", pa.string()), ("weight", pa.float64())])
+SEGMENT = pa.struct(
+    [("start_s", pa.float64()), ("end_s", pa.float64()), ("text", pa.string()), ("avg_logprob", pa.float64()),
+     ("no_speech_prob", pa.float64())]
+)  # fmt: skip
+WORD = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("word", pa.string()), ("prob", pa.float64())])
 METRIC = pa.struct([("model", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
@@ -106,7 +111,20 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("shot_vectors", VECTOR), ("shot_joints", VECTOR),  # unit rows of the shots, one after the other; joints null where it is
     ]),
     ("audio_embeddings", "media_id", [*_tagged(), ("n_patches", pa.int32())]),
-    ("text_embeddings", "media_id", [*_embedding(), ("text", pa.string())]),
+    ("transcripts", "media_id", [
+        ("language", pa.string()), ("language_prob", pa.float64()),  # ISO 639-1, of most that is said; null where nobody speaks
+        ("text", pa.string()),  # empty where nobody speaks
+        ("segments", pa.list_(SEGMENT)), ("words", pa.list_(WORD)),
+        ("speech_s", pa.float64()),  # seconds that were listened to
+        ("model", pa.string()),
+    ]),
+    ("text_embeddings", "media_id", [
+        *_embedding(), ("text", pa.string()),
+        # Sentences said and shown, at most 1,024 of a kind: places in moments.KINDS, seconds, unit rows of the joint space
+        ("moment_kinds", pa.list_(pa.int8())), ("moment_starts_s", TIMES), ("moment_ends_s", TIMES), ("moment_joints", VECTOR),
+        # Their words: hash (moments.term_hash), number of the sentence, second
+        ("terms", pa.list_(pa.uint64())), ("term_moments", pa.list_(pa.int32())), ("term_at_s", TIMES),
+    ]),
     ("fused_features", "media_id", [
         ("vector", VECTOR),  # unit length
         ("joint", VECTOR),  # unit length

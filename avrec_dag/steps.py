@@ -54,6 +54,8 @@ class Recipe:
         text_encoder: `name@digest` of the text encoder.
         sampling: Canonical text of the frame sampling settings.
         joint_space: Identity of the space shared by text, picture and sound; empty: that of the text encoder.
+        speech: `name@digest` of the speech recogniser, or `off`.
+        screen_text: `name@digest` of the reader of text on screen, or `off`.
     """
 
     frame_encoder: str
@@ -62,6 +64,8 @@ class Recipe:
     text_encoder: str
     sampling: str
     joint_space: str = ""
+    speech: str = "off"
+    screen_text: str = "off"
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -79,8 +83,11 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"frames": ("blob", "t_s", "shot", "shot_starts_s"), "raw_media": ("duration_s",)}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
              {"audio_spectrograms": ("blob",)}),
-        Step("text_embeddings", f"1:{r.text_encoder}{beside_others}", {"raw_media": ("metadata",)},
-             {"raw_media": ("title", "description", "tags")}),
+        Step("transcripts", f"1:{r.speech}:{r.audio_events}", {"raw_media": ("audio",), "audio_spectrograms": ()},
+             {"audio_spectrograms": ("speech_share",)}, off=r.speech == "off"),
+        Step("text_embeddings", f"2:{r.text_encoder}{beside_others}", {"raw_media": ("metadata",), "transcripts": ("text",)},
+             {"raw_media": ("title", "description", "tags"), "transcripts": ("segments", "words")},
+             optional=frozenset({"raw_media", "transcripts"})),
         Step("fused_features", "1",
              {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
              {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint")},
@@ -102,7 +109,8 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("quality_scores", "2", {"technical_quality": ("score",), "content_classes": ("classes",), "interactions": ()},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes"}), partition="whole"),
         Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector",)}, partition="whole"),
-        Step("item_index", "2", {"fused_features": ("vector",), "frame_embeddings": ("shots",)}, partition="whole"),
+        Step("item_index", "3", {"fused_features": ("vector",), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
+             partition="whole"),
         Step("recommender_evaluation", "1",
              {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": ()}, partition="whole"),
         Step("recommendations", "1",

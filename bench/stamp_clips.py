@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.encoders import registry
-from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
+from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.texts import EmbedText
 from avrec_dag.engine import engine
 from avrec_dag.incremental import advance
 from avrec_dag.items import Task

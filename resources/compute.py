@@ -17,10 +17,12 @@ class Compute(dg.ConfigurableResource):
     Attributes:
         engine: `local`, `inline`, `ray` or a Ray address.
         encoders: Name of the encoder preset.
+        speech: The speech recogniser.
     """
 
     engine: str = "local"
     encoders: str = "packaged"
+    speech: str = "auto"
     _running: Engine | None = PrivateAttr(default=None)
 
     def advance(

@@ -31,6 +31,7 @@ class Settings:
         encoders: AVREC_ENCODERS: name of an encoder preset.
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
+        speech: AVREC_SPEECH: the speech recogniser: auto, off or packaged.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     encoders: str = "packaged"
     start: date = _START
     guard: float = 0.5
+    speech: str = "auto"
     sampling: Sampling = field(default_factory=Sampling)
 
     @classmethod
@@ -60,6 +62,7 @@ class Settings:
             encoders=env.get("AVREC_ENCODERS") or cls.encoders,
             start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
             guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
+            speech=env.get("AVREC_SPEECH") or cls.speech,
             sampling=Sampling(
                 _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
                 _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
@@ -73,11 +76,17 @@ class Settings:
         """What of the settings enters the code versions.
 
         Raises:
-            SettingError: No encoder preset has this name.
+            SettingError: No encoder preset or recogniser has this name, or it is not installed.
         """
+        from avrec_dag.encoders import recognition
         from avrec_dag.encoders.registry import preset
 
-        return Recipe(**preset(self.encoders).recipe(), sampling=self.sampling.canonical())
+        speech = recognition.chosen(self.speech)
+        return Recipe(
+            **preset(self.encoders).recipe(),
+            sampling=self.sampling.canonical(),
+            speech=speech.identity if speech else recognition.OFF,
+        )
 
     def resources(self) -> dict[str, object]:
         """The resources of the code location, by the name that assets ask for."""
@@ -93,7 +102,7 @@ class Settings:
                 frames_long_side_px=s.long_side_px,
                 frames_jpeg_quality=s.jpeg_quality,
             ),
-            "compute": Compute(engine=self.engine, encoders=self.encoders),
+            "compute": Compute(engine=self.engine, encoders=self.encoders, speech=self.speech),
             "feedback": Feedback(url=self.feedback),
         }
 

@@ -11,7 +11,7 @@ from avrec_dag.steps import WHOLE, Recipe, Step, graph
 DAY = "2026-03-02"
 KEYS = ("a.mp4", "b.mp4", "c.mp4")
 PEOPLE = ("ada", "bob")
-STEPS: dict[str, Step] = graph(Recipe("f@1", "a@1", "e@1", "t@1", "s"))
+STEPS: dict[str, Step] = graph(Recipe("f@1", "a@1", "e@1", "t@1", "s", speech="w@1", screen_text="o@1"))
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 _EMBEDDED = {"vector": [0.6, 0.8], "joint": [1.0, 0.0], "model": "m@1"}
@@ -27,6 +27,7 @@ FIELDS = {
     "audio_spectrograms": ("log_mel", "waveform"),
     "feedback_events": ("event",),
     "interactions": ("history",),
+    "transcripts": ("text",),
 }
 VALUES: Mapping[str, Mapping[str, object]] = {
     "raw_media": {
@@ -44,7 +45,15 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "shot_joints": [1.0, 0.0, 0.0, 1.0],
     },
     "audio_embeddings": {**_TAGGED, "n_patches": 3},
-    "text_embeddings": {**_EMBEDDED, "text": "a cat"},
+    "transcripts": {
+        "language": "en", "language_prob": 0.9, "text": "a cat", "speech_s": 1.5, "model": "w@1",
+        "segments": [{"start_s": 0.5, "end_s": 1.5, "text": "a cat", "avg_logprob": -0.2, "no_speech_prob": 0.1}],
+        "words": [{"start_s": 0.5, "end_s": 0.7, "word": "a", "prob": 0.9}, {"start_s": 0.8, "end_s": 1.5, "word": "cat", "prob": 0.8}],
+    },
+    "text_embeddings": {
+        **_EMBEDDED, "text": "a cat", "moment_kinds": [1], "moment_starts_s": [0.5], "moment_ends_s": [1.5], "moment_joints": [1.0, 0.0],
+        "terms": [7, 8], "term_moments": [0, 0], "term_at_s": [0.5, 0.8],
+    },
     "fused_features": {"vector": [1.0, 0.0], "joint": [0.0, 1.0], "tokens": [1.0] * 6, "modalities": ["video", "text"]},
     "technical_quality": {
         "score": 0.7, "picture_score": 0.7, "sound_score": None,

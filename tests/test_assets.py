@@ -7,7 +7,11 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from assets import previews
+from avrec_dag.items import Outcome, Row
+from avrec_dag.ledger import Ledger
 from avrec_dag.schema import TABLES
+from avrec_dag.storage import Blobs
 from tests.made_runs import BAD, DAYS, EVENT_DAY, PEOPLE, Library, Run, made_runs
 
 EDITED = f"dt={DAYS[0]}/stripes 0.mp4"
@@ -171,3 +175,13 @@ def test_people_and_their_events_are_collected(made):
     library, _ = made
     assert set(library.ledger.rows("recommendations", None, [])["user_id"].to_pylist()) == set(PEOPLE)
     assert library.ledger.counts("feedback_events", EVENT_DAY).ok == 12
+
+
+def test_what_is_said_is_shown_with_its_seconds_and_trusts_nothing(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    said = [{"start_s": 61.0 + i, "end_s": 62.0 + i, "text": f"line {i} <script> | **bold**"} for i in range(7)]
+    ledger.append("transcripts", DAYS[0], [Row("a.mp4", "1", {"text": "h"}, {"language": "en", "text": "line", "segments": said})])
+    ledger.append("transcripts", DAYS[0], [Row("silent.mp4", "1", {}, {"text": "", "segments": []})])
+    shown = dict(previews.of(Outcome("transcripts", DAYS[0], 2, 0, 0, 2, ""), ledger, Blobs(str(tmp_path))))["avrec/said"]
+    assert "1:01 line 0" in shown and "and 2 more" in shown
+    assert "<script>" not in shown and "**bold" not in shown and "silent" not in shown

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from avrec_dag.encoders import embed, registry, shots
-from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
-from avrec_dag.errors import AvrecError, MediaError
+from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.texts import EmbedText, text_of
+from avrec_dag.errors import AvrecError
 from avrec_dag.items import Item, Row
 from avrec_dag.media.log_mel import log_mel
 from avrec_dag.schema import TABLES
@@ -189,14 +190,15 @@ def test_sound_without_yamnet_gives_statistics_and_no_place_in_the_joint_space(t
 
 def test_words_are_joined_and_a_long_description_is_cut() -> None:
     item = with_words(title=" A cat. ", tags=["pets", "猫"], description="x" * 5000)
-    assert embed.text_of(item) == "A cat. pets, 猫. " + "x" * 1000
-    assert embed.text_of(with_words(title=None, tags=None, description="only this")) == "only this"
+    assert text_of(item) == "A cat. pets, 猫. " + "x" * 1000
+    assert text_of(with_words(title=None, tags=None, description="only this")) == "only this"
 
 
 @pytest.mark.parametrize("media", [{}, {"title": "  ", "tags": [], "description": ""}])
 def test_an_item_without_a_word_is_refused(media: dict[str, object]) -> None:
-    with pytest.raises(MediaError, match="add a sidecar"):
-        EmbedText()([with_words(**media)])
+    refused, good = EmbedText()([with_words(**media), with_words(title="a cat")])
+    assert refused.permanent and "add a sidecar" in (refused.error or "")
+    assert good.error is None and good.values["moment_kinds"] == []
 
 
 def test_text_rows_depend_on_the_text_alone() -> None:

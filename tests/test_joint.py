@@ -210,6 +210,6 @@ def test_steps_that_place_items_depend_on_the_whole_space_and_the_packaged_ones_
     packaged = graph(Recipe(**registry.preset("packaged").recipe(), sampling="s"))
     both = graph(Recipe(**registry.preset(paired.preset).recipe(), sampling="s"))
     text = registry.preset("packaged").text.identity
-    assert packaged["text_embeddings"].code == f"1:{text}"
+    assert packaged["text_embeddings"].code == f"2:{text}"
     for name in ("frame_embeddings", "audio_embeddings", "text_embeddings"):
         assert both[name].code.endswith(paired.identity)

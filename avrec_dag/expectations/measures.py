@@ -43,7 +43,19 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
     },
     "frame_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES, **_SHOTS},
     "audio_embeddings": {**_length("vector"), **_length("joint"), **_PAIRED, **_PROBABILITIES},
-    "text_embeddings": {**_length("vector"), **_length("joint")},
+    "transcripts": {
+        "what_is_said_has_its_time_and_language": "(text = '') = (len(segments) = 0) AND (text = '' OR language IS NOT NULL)",
+        "segments_ascend": "[s.start_s FOR s IN segments] = list_sort([s.start_s FOR s IN segments]) "
+                           "AND len([s FOR s IN segments IF s.start_s < 0 OR s.end_s < s.start_s OR NOT isfinite(s.end_s)]) = 0",
+        "least_word_prob": "list_min([w.prob FOR w IN words])", "greatest_word_prob": "list_max([w.prob FOR w IN words])",
+    },
+    "text_embeddings": {
+        **_length("vector"), **_length("joint"),
+        "every_sentence_has_its_time_vector_and_words":
+            "len(moment_starts_s) = len(moment_ends_s) AND len(moment_starts_s) = len(moment_kinds) "
+            "AND len(moment_joints) = len(moment_starts_s) * len(joint) AND len(terms) = len(term_moments) "
+            "AND len(terms) = len(term_at_s) AND coalesce(list_max(term_moments) < len(moment_starts_s), true)",
+    },
     "fused_features": {
         **_length("vector"), **_length("joint"), "tokens_size": "len(tokens)", "n_modalities": "len(modalities)",
         "can_be_searched": "joint IS NOT NULL",

@@ -133,7 +133,14 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "frame_embeddings": _every_item("frame_embeddings", *_embedding(tagged=True), _between("n_frames", 1, None), *_SHOTS),
     "audio_embeddings": _every_item("audio_embeddings", *_embedding(tagged=True), _between("n_patches", 1, None)),
-    "text_embeddings": _every_item("text_embeddings", *_embedding(tagged=False), *_present("text")),
+    "transcripts": _every_item(
+        "transcripts", *_present("text", "speech_s", "model"), _between("speech_s", 0, None),
+        *_shares("language_prob", "least_word_prob", "greatest_word_prob"), _true("what_is_said_has_its_time_and_language"),
+        _true("segments_ascend"),
+    ),
+    "text_embeddings": _every_item(
+        "text_embeddings", *_embedding(tagged=False), *_present("text"), _true("every_sentence_has_its_time_vector_and_words"),
+    ),
     "fused_features": _every_item(
         "fused_features", *_unit("vector"), _between("joint_length", *_UNIT), _between("n_modalities", 1, 3),
         _rule("vectors_have_one_size", "expect_column_unique_value_count_to_be_between", column="vector_size", max_value=1),

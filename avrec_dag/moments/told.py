@@ -42,18 +42,33 @@ class Told:
     term_at_s: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {"frame_embeddings": ("shot_starts_s", "shot_ends_s", "shot_joints")}
-"""Tables that tell of moments -> what is read of them."""
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "frame_embeddings": ("shot_starts_s", "shot_ends_s", "shot_joints"),
+    "text_embeddings": (
+        "moment_starts_s", "moment_ends_s", "moment_joints", "moment_kinds", "terms", "term_moments", "term_at_s",
+    ),
+}  # fmt: skip
+"""Tables that tell of moments -> what is read of them: when they begin and end, their vectors, and of what kind they are."""
 
 
-def shots(table: pa.Table, dim: int) -> Iterator[Told]:
-    """The shots of each row of `frame_embeddings`; none of a row whose vectors have another size than `dim`, or are no numbers."""
-    for media_id, *lists in zip(table["media_id"].to_pylist(), *(views(table[name]) for name in COLUMNS["frame_embeddings"]), strict=True):
-        starts, ends, joints = lists
+def told(table: pa.Table, name: str, dim: int) -> Iterator[Told]:
+    """The moments of each row of a table; none of a row whose vectors have another size than `dim`, or are no numbers.
+
+    Args:
+        table: Rows with media_id and `COLUMNS[name]`.
+        name: Which table.
+        dim: Of the joint space.
+    """
+    for media_id, *lists in zip(table["media_id"].to_pylist(), *(views(table[column]) for column in COLUMNS[name]), strict=True):
+        starts, ends, joints, *more = lists
         n = len(starts)
-        if n and len(joints) == n * dim and np.isfinite(joints).all():
-            rows = joints.reshape(n, dim).astype(np.float16)
-            yield Told(media_id, np.zeros(n, np.uint8), starts.astype(np.float32), ends.astype(np.float32), rows)
+        if not n or len(joints) != n * dim or not np.isfinite(joints).all():
+            continue
+        kinds, terms, moments, at_s = more or (np.zeros(n), np.zeros(0), np.zeros(0), np.zeros(0))
+        yield Told(
+            media_id, kinds.astype(np.uint8), starts.astype(np.float32), ends.astype(np.float32), joints.reshape(n, dim).astype(np.float16),
+            terms.astype(np.uint64), moments.astype(np.int32), at_s.astype(np.float32),
+        )  # fmt: skip
 
 
 def views(column: pa.ChunkedArray) -> list[NDArray[Any]]:

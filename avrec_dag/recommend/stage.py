@@ -74,7 +74,7 @@ def _history_rows(folded: pa.Table) -> Iterator[Row]:
 def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, encoders: str = "packaged", run_id: str = "") -> Outcome:
     """Build the index anew when any item's vector or moments changed, appeared or left, or the preset of encoders did."""
     space = preset(encoders).joint_space
-    told = [fields_of(ledger, table, field) for table, field in (("fused_features", "vector"), ("frame_embeddings", "shots"))]
+    told = [fields_of(ledger, table, field) for table, fields in step.needs.items() for field in fields]
     version = digest(step.code, encoders, space, *told)
     plan = ledger.wanted(step.name, WHOLE, {index.KEY: version})
     if not plan.todo:
@@ -97,8 +97,9 @@ def update_index(ledger: Ledger, blobs: Blobs, step: Step, *, encoders: str = "p
 
 def _moments(ledger: Ledger, dim: int) -> Iterator[moments.Told]:
     """What tables tell of moments, a day at a time: the vectors of a whole library would fill the memory."""
-    for day in ledger.partitions("frame_embeddings"):
-        yield from moments.shots(ledger.rows("frame_embeddings", day, moments.COLUMNS["frame_embeddings"]), dim)
+    for table, columns in moments.COLUMNS.items():
+        for day in ledger.partitions(table):
+            yield from moments.told(ledger.rows(table, day, columns), table, dim)
 
 
 def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
