@@ -24,8 +24,8 @@ _MOST_DAYS = 50
 _AT_REST = timedelta(minutes=1)
 
 INGEST_TABLES = (
-    "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "transcripts", "text_embeddings",
-    "fused_features", "technical_quality",
+    "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "transcripts", "screen_text",
+    "text_embeddings", "fused_features", "technical_quality",
 )  # fmt: skip
 TRAIN_TABLES = ("label_corrections", "labels", "content_classifier", "classifier_evaluation")
 RECOMMEND_TABLES = (

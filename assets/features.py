@@ -5,6 +5,7 @@ import dagster as dg
 from assets import graph
 from assets.results import materialized
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.screen_text import ReadScreen
 from avrec_dag.encoders.texts import EmbedText
 from avrec_dag.encoders.transcripts import Transcribe
 from avrec_dag.items import Task
@@ -46,9 +47,15 @@ def transcripts(context: dg.AssetExecutionContext, store: Store, media: Media, c
     return _day_of(context, store, compute, Transcribe(media.uri, compute.speech))
 
 
+@dg.asset(**graph.of("screen_text"), kinds={"onnx", "parquet"})
+def screen_text(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """What stands on the screen of every item: lines of some of its frames, each once, with its place and seconds."""
+    return _day_of(context, store, compute, ReadScreen(store.uri, compute.screen_text))
+
+
 @dg.asset(**graph.of("text_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
 def text_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
-    """One unit vector per item from its title, description, tags and what is said in it, in any of the encoder's languages."""
+    """One unit vector per item from its title, description, tags and what is said and shown in it, in any of the encoder's languages."""
     return _day_of(context, store, compute, EmbedText(compute.encoders))
 
 

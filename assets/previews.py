@@ -113,6 +113,11 @@ def _said(ledger: Ledger, blobs: Blobs, day: str) -> str:
     return _with_pictures(ledger, blobs, day, spoken, ["language", "said"], lambda r: [plain(r["language"]), _timed(r["segments"])])
 
 
+def _shown(ledger: Ledger, blobs: Blobs, day: str) -> str:
+    rows = [row for row in ledger.rows("screen_text", day, ["text", "lines"]).to_pylist() if row["text"]][:_ITEMS]
+    return _with_pictures(ledger, blobs, day, rows, ["on screen"], lambda r: [_timed(r["lines"])])
+
+
 def _timed(told: Sequence[Record]) -> str:
     more = f"<br>and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
     return "<br>".join(f"{clock(one['start_s'])} {plain(one['text'], 200)}" for one in told[:_LISTED]) + more
@@ -125,6 +130,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "frame_embeddings": ("avrec/seen", _tags("frame_embeddings")),
     "audio_embeddings": ("avrec/heard", _tags("audio_embeddings")),
     "transcripts": ("avrec/said", _said),
+    "screen_text": ("avrec/shown", _shown),
     "content_classes": ("avrec/classes", _classes),
     "technical_quality": ("avrec/weakest", _technical),
     "quality_scores": ("avrec/best", _scores),

@@ -20,6 +20,10 @@ SEGMENT = pa.struct(
      ("no_speech_prob", pa.float64())]
 )  # fmt: skip
 WORD = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("word", pa.string()), ("prob", pa.float64())])
+LINE = pa.struct(
+    [("text", pa.string()), ("confidence", pa.float64()), ("start_s", pa.float64()), ("end_s", pa.float64()),
+     ("left", pa.float64()), ("top", pa.float64()), ("right", pa.float64()), ("bottom", pa.float64())]  # shares of the picture
+)  # fmt: skip
 METRIC = pa.struct([("model", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
@@ -116,6 +120,11 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("text", pa.string()),  # empty where nobody speaks
         ("segments", pa.list_(SEGMENT)), ("words", pa.list_(WORD)),
         ("speech_s", pa.float64()),  # seconds that were listened to
+        ("model", pa.string()),
+    ]),
+    ("screen_text", "media_id", [
+        ("text", pa.string()), ("lines", pa.list_(LINE)),  # each line once; empty where nothing is to be read
+        ("n_frames", pa.int32()), ("n_read", pa.int32()),  # frames looked at, and read because they differ from the one before
         ("model", pa.string()),
     ]),
     ("text_embeddings", "media_id", [

@@ -18,11 +18,13 @@ class Compute(dg.ConfigurableResource):
         engine: `local`, `inline`, `ray` or a Ray address.
         encoders: Name of the encoder preset.
         speech: The speech recogniser.
+        screen_text: The reader of text on screen.
     """
 
     engine: str = "local"
     encoders: str = "packaged"
     speech: str = "auto"
+    screen_text: str = "off"
     _running: Engine | None = PrivateAttr(default=None)
 
     def advance(

@@ -32,6 +32,7 @@ class Settings:
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
         speech: AVREC_SPEECH: the speech recogniser: auto, off or packaged.
+        screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     start: date = _START
     guard: float = 0.5
     speech: str = "auto"
+    screen_text: str = "off"
     sampling: Sampling = field(default_factory=Sampling)
 
     @classmethod
@@ -63,6 +65,7 @@ class Settings:
             start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
             guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
             speech=env.get("AVREC_SPEECH") or cls.speech,
+            screen_text=env.get("AVREC_SCREEN_TEXT") or cls.screen_text,
             sampling=Sampling(
                 _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
                 _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
@@ -78,14 +81,15 @@ class Settings:
         Raises:
             SettingError: No encoder preset or recogniser has this name, or it is not installed.
         """
-        from avrec_dag.encoders import recognition
+        from avrec_dag.encoders import recognition, screen_text
         from avrec_dag.encoders.registry import preset
 
-        speech = recognition.chosen(self.speech)
+        speech, reader = recognition.chosen(self.speech), screen_text.chosen(self.screen_text)
         return Recipe(
             **preset(self.encoders).recipe(),
             sampling=self.sampling.canonical(),
             speech=speech.identity if speech else recognition.OFF,
+            screen_text=reader.identity if reader else recognition.OFF,
         )
 
     def resources(self) -> dict[str, object]:
@@ -102,7 +106,7 @@ class Settings:
                 frames_long_side_px=s.long_side_px,
                 frames_jpeg_quality=s.jpeg_quality,
             ),
-            "compute": Compute(engine=self.engine, encoders=self.encoders, speech=self.speech),
+            "compute": Compute(engine=self.engine, encoders=self.encoders, speech=self.speech, screen_text=self.screen_text),
             "feedback": Feedback(url=self.feedback),
         }
 

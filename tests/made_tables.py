@@ -28,6 +28,7 @@ FIELDS = {
     "feedback_events": ("event",),
     "interactions": ("history",),
     "transcripts": ("text",),
+    "screen_text": ("text",),
 }
 VALUES: Mapping[str, Mapping[str, object]] = {
     "raw_media": {
@@ -49,6 +50,12 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "language": "en", "language_prob": 0.9, "text": "a cat", "speech_s": 1.5, "model": "w@1",
         "segments": [{"start_s": 0.5, "end_s": 1.5, "text": "a cat", "avg_logprob": -0.2, "no_speech_prob": 0.1}],
         "words": [{"start_s": 0.5, "end_s": 0.7, "word": "a", "prob": 0.9}, {"start_s": 0.8, "end_s": 1.5, "word": "cat", "prob": 0.8}],
+    },
+    "screen_text": {
+        "text": "THE END", "n_frames": 2, "n_read": 1, "model": "o@1",
+        "lines": [
+            {"text": "THE END", "confidence": 0.9, "start_s": 0.0, "end_s": 2.0, "left": 0.1, "top": 0.1, "right": 0.9, "bottom": 0.2},
+        ],
     },
     "text_embeddings": {
         **_EMBEDDED, "text": "a cat", "moment_kinds": [1], "moment_starts_s": [0.5], "moment_ends_s": [1.5], "moment_joints": [1.0, 0.0],

@@ -8,6 +8,7 @@ from typing import Any
 
 from avrec_dag.cli.library import Library
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
+from avrec_dag.encoders.screen_text import ReadScreen
 from avrec_dag.encoders.texts import EmbedText
 from avrec_dag.encoders.transcripts import Transcribe
 from avrec_dag.engine import engine
@@ -57,6 +58,7 @@ def _understand(library: Library, ledger: Ledger, media: str, store: str) -> Non
         "frame_embeddings": EmbedFrames(store, settings.encoders),
         "audio_embeddings": EmbedAudio(store, settings.encoders),
         "transcripts": Transcribe(media, settings.speech),
+        "screen_text": ReadScreen(store, settings.screen_text),
         "text_embeddings": EmbedText(settings.encoders),
         "fused_features": Fuse(),
     }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
 Picture = NDArray[np.uint8]
-Modality = Literal["frame", "audio", "text", "events", "speech"]
+Modality = Literal["frame", "audio", "text", "events", "speech", "screen"]
 
 
 @dataclass(frozen=True)

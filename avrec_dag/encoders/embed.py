@@ -181,3 +181,28 @@ def _log_mel(blobs: Blobs, prefix: str) -> NDArray[np.floating]:
     if levels.ndim != 2 or levels.shape[1] != 64 or levels.dtype.kind != "f":
         raise AvrecError(f"{path} holds {levels.dtype} {levels.shape}, expected floats (n, 64); compute the spectrogram anew")
     return levels
+
+
+def frames_at(blobs: Blobs, prefix: str, chosen: Sequence[int]) -> Iterator[Picture]:
+    """Some of an item's stored frames, RGB uint8 (h, w, 3), one after another.
+
+    Args:
+        blobs: The store.
+        prefix: Column `blob` of frames.
+        chosen: Their places, counted from 0 in order of time.
+
+    Raises:
+        AvrecError: What is stored is no archive of pictures, or holds fewer.
+    """
+    path = f"{prefix}/frames.zip"
+    members = _members(blobs, path)
+    for place in chosen:
+        picture = _picture(members[place][1]) if place < len(members) else None
+        if picture is None:
+            raise AvrecError(f"{path}: frame {place} of {len(members)} is no picture; sample the frames anew")
+        yield picture
+
+
+def log_mel_of(blobs: Blobs, prefix: str) -> NDArray[np.floating]:
+    """The stored spectrogram (n, 64) in dB under column `blob` of audio_spectrograms; see `_log_mel`."""
+    return _log_mel(blobs, prefix)

@@ -49,6 +49,13 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
                            "AND len([s FOR s IN segments IF s.start_s < 0 OR s.end_s < s.start_s OR NOT isfinite(s.end_s)]) = 0",
         "least_word_prob": "list_min([w.prob FOR w IN words])", "greatest_word_prob": "list_max([w.prob FOR w IN words])",
     },
+    "screen_text": {
+        "what_is_shown_has_its_lines": "(text = '') = (len(lines) = 0)",
+        "lines_have_their_time_and_place": "len([x FOR x IN lines IF x.start_s < 0 OR x.end_s < x.start_s OR NOT isfinite(x.end_s) "
+            "OR x.left < 0 OR x.top < 0 OR x.right > 1 OR x.bottom > 1 OR x.right < x.left OR x.bottom < x.top]) = 0",
+        "least_confidence": "list_min([x.confidence FOR x IN lines])", "greatest_confidence": "list_max([x.confidence FOR x IN lines])",
+        "frames_read_were_looked_at": "n_read BETWEEN 1 AND n_frames",
+    },
     "text_embeddings": {
         **_length("vector"), **_length("joint"),
         "every_sentence_has_its_time_vector_and_words":

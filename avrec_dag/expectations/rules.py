@@ -138,6 +138,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *_shares("language_prob", "least_word_prob", "greatest_word_prob"), _true("what_is_said_has_its_time_and_language"),
         _true("segments_ascend"),
     ),
+    "screen_text": _every_item(
+        "screen_text", *_present("text", "model"), _true("what_is_shown_has_its_lines"), _true("lines_have_their_time_and_place"),
+        *_shares("least_confidence", "greatest_confidence"), _true("frames_read_were_looked_at"),
+    ),
     "text_embeddings": _every_item(
         "text_embeddings", *_embedding(tagged=False), *_present("text"), _true("every_sentence_has_its_time_vector_and_words"),
     ),
