@@ -25,9 +25,9 @@ _AT_REST = timedelta(minutes=1)
 
 INGEST_TABLES = (
     "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "transcripts", "screen_text",
-    "text_embeddings", "fused_features", "technical_quality",
+    "text_embeddings", "fused_features", "technical_quality", "fingerprints",
 )  # fmt: skip
-TRAIN_TABLES = ("label_corrections", "labels", "content_classifier", "classifier_evaluation")
+TRAIN_TABLES = ("duplicates", "label_corrections", "labels", "content_classifier", "classifier_evaluation")
 RECOMMEND_TABLES = (
     "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations", "recommendation_health",
 )  # fmt: skip
@@ -40,7 +40,7 @@ collect_feedback = dg.define_asset_job(
 train_classifier = dg.define_asset_job(
     "train_classifier",
     dg.AssetSelection.assets(*TRAIN_TABLES),
-    description="What people said, labels, the classifier they train where there is reason to, its evaluation.",
+    description="Copies, what people said, labels, the classifier they train where there is reason to, its evaluation.",
 )
 classify = dg.define_asset_job("classify", dg.AssetSelection.assets("content_classes"), description="The classes of one day's items.")
 recommend = dg.define_asset_job(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
+from avrec_dag.duplicates.fingerprints import TakeFingerprints
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
 from avrec_dag.encoders.screen_text import ReadScreen
 from avrec_dag.encoders.texts import EmbedText
@@ -63,6 +64,12 @@ def text_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Co
 def fused_features(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """One unit vector per item that joins picture, sound and words, and does not mind a missing one."""
     return _day_of(context, store, compute, Fuse())
+
+
+@dg.asset(**graph.of("fingerprints"), kinds={"opencv", "parquet"})
+def fingerprints(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """What is remembered of every item so that its copies are known again: packet hashes, keypoints of frames, a minute of sound."""
+    return _day_of(context, store, compute, TakeFingerprints(store.uri))
 
 
 def _day_of(context: dg.AssetExecutionContext, store: Store, compute: Compute, task: Task) -> dg.MaterializeResult:

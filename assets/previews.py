@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from assets.copies import duplicate_groups
 from assets.pictures import embedded, plain, table, thumbnail
 from avrec_dag.items import Outcome
 from avrec_dag.ledger import Ledger
@@ -132,6 +133,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "transcripts": ("avrec/said", _said),
     "screen_text": ("avrec/shown", _shown),
     "content_classes": ("avrec/classes", _classes),
+    "duplicates": ("avrec/groups_of_copies", duplicate_groups),
     "technical_quality": ("avrec/weakest", _technical),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
+from avrec_dag.duplicates.stage import update_duplicates
 from avrec_dag.labelling.stage import update_corrections
 from avrec_dag.steps import WHOLE
 from avrec_dag.understanding.labels import KeepLabels
@@ -11,6 +12,12 @@ from avrec_dag.understanding.stage import classes_task, update_classifier, updat
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.store import Store
+
+
+@dg.asset(**graph.of("duplicates"), kinds={"faiss", "opencv", "parquet"})
+def duplicates(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+    """Which items are copies of one another: re-encoded, cropped, scaled, sped up, watermarked; in groups around one canonical item."""
+    return materialized(update_duplicates(store.ledger, graph.STEPS["duplicates"], run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("label_corrections"), kinds={"sql", "parquet"})

@@ -143,6 +143,18 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("technical_quality", "media_id", [
         ("score", pa.float32()), ("picture_score", pa.float32()), ("sound_score", pa.float32()), ("signals", pa.list_(SIGNAL)),
     ]),
+    ("fingerprints", "media_id", [
+        ("video_hash", pa.string()), ("audio_hash", pa.string()),  # of the packets
+        ("n_frames", pa.int32()), ("n_keypoints", pa.int32()), ("sound_s", pa.float64()),  # what is remembered
+        ("blob", pa.string()),  # prefix holding fingerprint.safetensors
+    ]),
+    ("duplicates", "media_id", [
+        ("group_id", pa.string()), ("canonical", pa.string()),  # null for an item without copies
+        ("kind", pa.string()),  # canonical, or what binds to the canonical item: exact, perceptual or semantic; unique: in no group
+        ("similarity", pa.float64()), ("evidence", pa.string()),  # of the item with the canonical one
+        ("media_ids", TEXTS), ("kinds", TEXTS), ("scores", pa.list_(pa.float64())), ("reasons", TEXTS),  # every copy of the item, verified
+        ("compared", pa.string()),  # hash of what was compared
+    ]),
     ("label_corrections", "media_id", [("labels", TEXTS), ("previous", TEXTS), *_labelled()]),  # no labels: none of the classes
     ("labels", "media_id", [
         ("labels", TEXTS), ("source", pa.string()), ("origin", pa.string()),  # sidecar or person

@@ -66,6 +66,11 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "score": 0.7, "picture_score": 0.7, "sound_score": None,
         "signals": [{"name": "sharpness", "value": 3.0, "unit": "", "score": 0.7, "reason": "sharp"}],
     },
+    "fingerprints": {"video_hash": "v", "audio_hash": None, "n_frames": 2, "n_keypoints": 9, "sound_s": 0.0, "blob": "b"},
+    "duplicates": {
+        "group_id": None, "canonical": None, "kind": "unique", "similarity": None, "evidence": None,
+        "media_ids": [], "kinds": [], "scores": [], "reasons": [], "compared": "c",
+    },
     "label_corrections": {"labels": ["cat"], "previous": None, "labelled_by": "ada", "labelled_at": AT},
     "labels": {"labels": ["cat"], "source": "a", "origin": "person", "labelled_by": "ada", "labelled_at": AT},
     "content_classifier": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
@@ -98,7 +103,7 @@ def row(ledger: Ledger, table: str, key: str, **changes: object) -> Row:
     """The row a step would write for this key, with some columns changed."""
     planned = {item.key: item.version for item in ledger.plan(STEPS[table], DAY).todo} if STEPS[table].reads else {}
     person = {"user_id": key.removeprefix("e-")} if table == "feedback_events" else {}
-    names = FIELDS.get(table, ("vector", "score", "labels", "model", "index", "classes", "list", "value"))
+    names = FIELDS.get(table, ("vector", "score", "labels", "model", "index", "classes", "list", "value", "fingerprint", "group"))
     return Row(key, planned.get(key, "1"), {name: f"{name} of {key}" for name in names}, {**VALUES[table], **person, **changes})
 
 

@@ -110,6 +110,7 @@ NO_BETTER = [{"model": "c", "metric": metric, "value": 0.1} for metric in ("accu
 NO_GAIN = [{"model": model, "metric": "ndcg@10", "value": 0.1} for model in ("blend", "popularity")]
 UNITS = [("vector", [3.0, 4.0]), ("joint", [0.1, 0.1])]
 BAD_PROBS = {"class_probs": [1.5, 0.25]}
+STRANGER = {"kind": "perceptual", "group_id": "g", "canonical": "z.mp4"}
 BREAKS = [
     ("raw_media", {"kind": "poem"}, "kind_is_known"),
     ("raw_media", {"kind": None}, "kind_is_there"),
@@ -162,6 +163,12 @@ BREAKS = [
     ("technical_quality", {"score": 1.1}, "score_is_in_range"),
     ("technical_quality", {"score": None}, "score_is_there"),
     ("technical_quality", {"signals": []}, "n_signals_is_in_range"),
+    ("fingerprints", {"n_frames": 7}, "n_frames_is_in_range"),
+    ("duplicates", {"kind": "twin"}, "kind_is_known"),
+    ("duplicates", {"similarity": 1.5}, "similarity_is_in_range"),
+    ("duplicates", {"media_ids": ["x.mp4"]}, "every_copy_has_its_score_and_reason"),
+    ("duplicates", {"group_id": "g"}, "who_is_in_a_group_has_a_canonical_item"),
+    ("duplicates", STRANGER, "who_is_in_a_group_was_compared_with_its_canonical_item"),
     ("label_corrections", {"labelled_by": None}, "labelled_by_is_there"),
     ("label_corrections", {"labels": [f"{n}" for n in range(21)]}, "n_labels_is_in_range"),
     ("labels", {"source": None}, "source_is_there"),

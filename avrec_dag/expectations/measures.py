@@ -68,6 +68,12 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "can_be_searched": "joint IS NOT NULL",
     },
     "technical_quality": {"n_signals": "len(signals)"},
+    "duplicates": {
+        "every_copy_has_its_score_and_reason": "len(media_ids) = len(scores) AND len(kinds) = len(scores) AND len(reasons) = len(scores)",
+        "who_is_in_a_group_has_a_canonical_item": "(group_id IS NULL) = (kind = 'unique') AND (group_id IS NULL) = (canonical IS NULL)",
+        "who_is_in_a_group_was_compared_with_its_canonical_item": "kind IN ('unique', 'canonical') OR list_contains(media_ids, canonical)",
+        "group_size": "len(media_ids) + 1",
+    },
     "label_corrections": {"n_labels": "len(labels)"},
     "labels": {
         "n_labels": "len(labels)",

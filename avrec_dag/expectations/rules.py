@@ -154,6 +154,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "technical_quality": _every_item(
         "technical_quality", *_present("score"), *_shares("score", "picture_score", "sound_score"), _between("n_signals", 1, None),
     ),
+    "fingerprints": _every_item("fingerprints", *_present("blob"), _between("n_frames", 0, 6), _between("sound_s", 0, 60)),
+    "duplicates": _every_item(
+        "duplicates", *_present("kind", "compared"), _among("kind", "unique", "canonical", "exact", "perceptual", "semantic"),
+        _between("similarity", 0, 1), _true("every_copy_has_its_score_and_reason"), _true("who_is_in_a_group_has_a_canonical_item"),
+        _true("who_is_in_a_group_was_compared_with_its_canonical_item"), _between("group_size", 1, 50, blocking=False), planned=False,
+    ),
     "label_corrections": _from_outside("label_corrections", *_present("labelled_by", "labelled_at"), _between("n_labels", 0, 20)),
     "labels": _every_item(
         "labels", *_present("source", "origin"), _between("n_labels", 0, 20), _among("origin", "sidecar", "person"),
