@@ -26,10 +26,12 @@ _AT_REST = timedelta(minutes=1)
 INGEST_TABLES = (
     "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "transcripts", "screen_text",
     "text_embeddings", "fused_features", "technical_quality", "fingerprints",
+    "moderation",
 )  # fmt: skip
 TRAIN_TABLES = ("duplicates", "label_corrections", "labels", "content_classifier", "classifier_evaluation")
 RECOMMEND_TABLES = (
-    "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations", "recommendation_health",
+    "moderation_decisions", "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations",
+    "recommendation_health",
 )  # fmt: skip
 ingest_and_embed = dg.define_asset_job(
     "ingest_and_embed", dg.AssetSelection.assets(*INGEST_TABLES), description="Everything that one day's uploads are by themselves."

@@ -5,6 +5,7 @@ from typing import Any
 
 from assets.copies import duplicate_groups
 from assets.pictures import embedded, plain, table, thumbnail
+from assets.withheld import kept_back
 from avrec_dag.items import Outcome
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.sheet import clock
@@ -134,6 +135,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "screen_text": ("avrec/shown", _shown),
     "content_classes": ("avrec/classes", _classes),
     "duplicates": ("avrec/groups_of_copies", duplicate_groups),
+    "moderation_decisions": ("avrec/kept_back", kept_back),
     "technical_quality": ("avrec/weakest", _technical),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),

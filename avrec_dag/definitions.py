@@ -4,10 +4,17 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets import automation, checks, features, ingest, quality, recommend, understanding
+from assets import automation, checks, features, ingest, moderation, quality, recommend, understanding
 from resources import profiles
 
-GROUPS = {"ingest": ingest, "features": features, "understanding": understanding, "quality": quality, "recommend": recommend}
+GROUPS = {
+    "ingest": ingest,
+    "features": features,
+    "understanding": understanding,
+    "moderation": moderation,
+    "quality": quality,
+    "recommend": recommend,
+}
 
 
 def build(resources: Mapping[str, object]) -> dg.Definitions:

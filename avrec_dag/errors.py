@@ -15,3 +15,7 @@ class MediaError(AvrecError):
 
 class MissingError(AvrecError):
     """Something asked for by name is not in the library (an unknown media_id, user or model)."""
+
+
+class WithheldError(AvrecError):
+    """An item is there, and moderation lets nobody see it."""

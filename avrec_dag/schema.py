@@ -140,6 +140,16 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("tokens", VECTOR),  # the modality blocks before fusion, (3, d) row by row: video, audio, text; zeros where missing
         ("modalities", TEXTS),
     ]),
+    ("moderation", "media_id", [
+        ("score", pa.float64()), ("worst_s", pa.float64()), ("frame", pa.int32()),  # the worst frame's score, second and place in frames
+        ("scores", pa.list_(pa.float64())), ("t_s", pa.list_(pa.float64())), ("model", pa.string()),  # of every frame looked at
+    ]),
+    ("moderation_decisions", "media_id", [
+        ("decision", pa.string()),  # allow, hold or block
+        ("origin", pa.string()), ("reason", pa.string()),  # model or person
+        ("score", pa.float64()), ("worst_s", pa.float64()),
+        ("reviewer", pa.string()), ("reviewed_at", pa.timestamp("us", tz="UTC")),
+    ]),
     ("technical_quality", "media_id", [
         ("score", pa.float32()), ("picture_score", pa.float32()), ("sound_score", pa.float32()), ("signals", pa.list_(SIGNAL)),
     ]),

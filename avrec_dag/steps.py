@@ -56,6 +56,8 @@ class Recipe:
         joint_space: Identity of the space shared by text, picture and sound; empty: that of the text encoder.
         speech: `name@digest` of the speech recogniser, or `off`.
         screen_text: `name@digest` of the reader of text on screen, or `off`.
+        moderation: `name@digest` of the model that scores pictures for moderation, or `off`.
+        moderation_policy: Canonical text of what its scores lead to.
     """
 
     frame_encoder: str
@@ -66,6 +68,8 @@ class Recipe:
     joint_space: str = ""
     speech: str = "off"
     screen_text: str = "off"
+    moderation: str = "off"
+    moderation_policy: str = ""
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -95,6 +99,8 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
              {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint")},
              optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"})),
+        Step("moderation", f"1:{r.moderation}", {"frames": ("frames",)}, {"frames": ("blob", "t_s", "shot")}, off=r.moderation == "off"),
+        Step("moderation_decisions", f"1:{r.moderation_policy}", {"raw_media": (), "moderation": ("score",)}, partition="whole"),
         Step("technical_quality", "2", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
              {"raw_media": ("kind", "duration_s", "width", "height", "fps"),
               "audio_spectrograms": ("peak_dbfs", "rms_dbfs", "loudness_lufs", "noise_floor_dbfs", "clipped_share",
@@ -123,10 +129,11 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("item_index", "3", {"fused_features": ("vector",), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
         Step("recommender_evaluation", "1",
-             {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": ()}, partition="whole"),
+             {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
+              "moderation_decisions": ()}, partition="whole"),
         Step("recommendations", "1",
              {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),
-              "content_classes": ("classes",)}, partition="whole"),
+              "content_classes": ("classes",), "moderation_decisions": ("decision",)}, partition="whole"),
         Step("recommendation_health", "1", {"recommendations": ("list",)}, partition="whole"),
     ]  # fmt: skip
     return {step.name: step for step in steps}

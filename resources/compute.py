@@ -19,12 +19,14 @@ class Compute(dg.ConfigurableResource):
         encoders: Name of the encoder preset.
         speech: The speech recogniser.
         screen_text: The reader of text on screen.
+        moderation: The model that scores pictures for moderation.
     """
 
     engine: str = "local"
     encoders: str = "packaged"
     speech: str = "auto"
     screen_text: str = "off"
+    moderation: str = "packaged"
     _running: Engine | None = PrivateAttr(default=None)
 
     def advance(

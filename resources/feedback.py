@@ -4,10 +4,11 @@ import dagster as dg
 
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.labelling import LabelLog
+from avrec_dag.moderation.reviews import ReviewLog
 
 
 class Feedback(dg.ConfigurableResource):
-    """The feedback log, and the label log beside it.
+    """The feedback log, and the logs of labels and reviews beside it.
 
     Attributes:
         url: SQLAlchemy URL.
@@ -24,3 +25,8 @@ class Feedback(dg.ConfigurableResource):
     def labels(self) -> LabelLog:
         """What people said items are, in the same database."""
         return LabelLog(self.url)
+
+    @property
+    def reviews(self) -> ReviewLog:
+        """What people decided about items that moderation held, in the same database."""
+        return ReviewLog(self.url)

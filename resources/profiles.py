@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from avrec_dag.errors import SettingError
 from avrec_dag.media.sampling import Sampling
+from avrec_dag.moderation.policy import Policy
 from avrec_dag.steps import Recipe
 from resources.compute import Compute
 from resources.feedback import Feedback
@@ -33,6 +34,8 @@ class Settings:
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
         speech: AVREC_SPEECH: the speech recogniser: auto, off or packaged.
         screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
+        moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
+        moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -45,6 +48,8 @@ class Settings:
     guard: float = 0.5
     speech: str = "auto"
     screen_text: str = "off"
+    moderation: str = "packaged"
+    moderation_policy: Policy = field(default_factory=Policy)
     sampling: Sampling = field(default_factory=Sampling)
 
     @classmethod
@@ -66,6 +71,8 @@ class Settings:
             guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
             speech=env.get("AVREC_SPEECH") or cls.speech,
             screen_text=env.get("AVREC_SCREEN_TEXT") or cls.screen_text,
+            moderation=env.get("AVREC_MODERATION") or cls.moderation,
+            moderation_policy=Policy.read(env.get("AVREC_MODERATION_POLICY") or Policy().canonical()),
             sampling=Sampling(
                 _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
                 _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
@@ -83,6 +90,7 @@ class Settings:
         """
         from avrec_dag.encoders import recognition, screen_text
         from avrec_dag.encoders.registry import preset
+        from avrec_dag.moderation.classifiers import identity
 
         speech, reader = recognition.chosen(self.speech), screen_text.chosen(self.screen_text)
         return Recipe(
@@ -90,6 +98,8 @@ class Settings:
             sampling=self.sampling.canonical(),
             speech=speech.identity if speech else recognition.OFF,
             screen_text=reader.identity if reader else recognition.OFF,
+            moderation=identity(self.moderation),
+            moderation_policy=self.moderation_policy.canonical(),
         )
 
     def resources(self) -> dict[str, object]:
@@ -106,7 +116,13 @@ class Settings:
                 frames_long_side_px=s.long_side_px,
                 frames_jpeg_quality=s.jpeg_quality,
             ),
-            "compute": Compute(engine=self.engine, encoders=self.encoders, speech=self.speech, screen_text=self.screen_text),
+            "compute": Compute(
+                engine=self.engine,
+                encoders=self.encoders,
+                speech=self.speech,
+                screen_text=self.screen_text,
+                moderation=self.moderation,
+            ),
             "feedback": Feedback(url=self.feedback),
         }
 

@@ -11,7 +11,7 @@ from avrec_dag.steps import WHOLE, Recipe, Step, graph
 DAY = "2026-03-02"
 KEYS = ("a.mp4", "b.mp4", "c.mp4")
 PEOPLE = ("ada", "bob")
-STEPS: dict[str, Step] = graph(Recipe("f@1", "a@1", "e@1", "t@1", "s", speech="w@1", screen_text="o@1"))
+STEPS: dict[str, Step] = graph(Recipe("f@1", "a@1", "e@1", "t@1", "s", speech="w@1", screen_text="o@1", moderation="n@1"))
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 _EMBEDDED = {"vector": [0.6, 0.8], "joint": [1.0, 0.0], "model": "m@1"}
@@ -62,6 +62,11 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "terms": [7, 8], "term_moments": [0, 0], "term_at_s": [0.5, 0.8],
     },
     "fused_features": {"vector": [1.0, 0.0], "joint": [0.0, 1.0], "tokens": [1.0] * 6, "modalities": ["video", "text"]},
+    "moderation": {"score": 0.25, "worst_s": 1.0, "frame": 1, "scores": [0.125, 0.25], "t_s": [0.0, 1.0], "model": "n@1"},
+    "moderation_decisions": {
+        "decision": "allow", "origin": "model", "reason": "scores 0.25", "score": 0.25, "worst_s": 1.0, "reviewer": None,
+        "reviewed_at": None,
+    },
     "technical_quality": {
         "score": 0.7, "picture_score": 0.7, "sound_score": None,
         "signals": [{"name": "sharpness", "value": 3.0, "unit": "", "score": 0.7, "reason": "sharp"}],

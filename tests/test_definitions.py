@@ -72,7 +72,15 @@ def test_a_group_is_a_file(group, module):
 
 def test_what_may_sit_on_a_graphics_card_shares_one_pool():
     pools = {name for name in SPECS if DEFS.resolve_assets_def(name).op.pool == "gpu"}
-    assert pools == {"frame_embeddings", "audio_embeddings", "text_embeddings", "transcripts", "content_classifier", "content_classes"}
+    assert pools == {
+        "frame_embeddings",
+        "audio_embeddings",
+        "text_embeddings",
+        "transcripts",
+        "moderation",
+        "content_classifier",
+        "content_classes",
+    }
 
 
 def test_every_job_selects_its_assets_with_their_checks():

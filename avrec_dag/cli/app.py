@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, keeping, labelling, output, showing
+from avrec_dag.cli import asking, building, keeping, labelling, output, reviewing, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -77,6 +77,13 @@ app.command(
 )(labelling.label)
 app.command("report", rich_help_panel=ASK, epilog=_examples("avrec report", "avrec report --out library.html"))(showing.report)
 app.command("serve", rich_help_panel=ASK, epilog=_examples("avrec serve", "avrec serve --host 0.0.0.0 --port 8080"))(showing.serve)
+app.command(
+    "review",
+    rich_help_panel=KEEP,
+    epilog=_examples(
+        "avrec review", "avrec review dt=2026-03-02/real/park.mp4 allow --by ada", "avrec review a.mp4 block --by ada --because advert"
+    ),
+)(reviewing.review)
 app.command("doctor", rich_help_panel=KEEP, epilog=_examples("avrec doctor"))(keeping.doctor)
 app.command("sweep", rich_help_panel=KEEP, epilog=_examples("avrec sweep", "avrec sweep --delete"))(keeping.sweep)
 app.command(

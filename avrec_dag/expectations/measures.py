@@ -67,6 +67,11 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         **_length("vector"), **_length("joint"), "tokens_size": "len(tokens)", "n_modalities": "len(modalities)",
         "can_be_searched": "joint IS NOT NULL",
     },
+    "moderation": {
+        "every_score_has_its_time": "len(scores) = len(t_s) AND len(scores) > 0", "least_score": "list_min(scores)",
+        "the_score_is_that_of_the_worst_frame": "score = list_max(scores) AND list_contains(t_s, worst_s)",
+    },
+    "moderation_decisions": {"a_person_who_decided_is_named": "(origin = 'person') = (reviewer IS NOT NULL AND reviewed_at IS NOT NULL)"},
     "technical_quality": {"n_signals": "len(signals)"},
     "duplicates": {
         "every_copy_has_its_score_and_reason": "len(media_ids) = len(scores) AND len(kinds) = len(scores) AND len(reasons) = len(scores)",

@@ -10,6 +10,8 @@ from avrec_dag.schema import TABLES
 
 MOST_FAILED = 0.2
 """Share of a partition's items that may fail before someone is told."""
+MOST_HELD = 0.1
+"""Share of the decided items that may wait for a person before someone is told."""
 _UNIT = (0.999, 1.001)
 _ANSWER = Literal["ok", "failed", "missing", "left over", "stale"]
 
@@ -150,6 +152,17 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("vectors_have_one_size", "expect_column_unique_value_count_to_be_between", column="vector_size", max_value=1),
         _rule("tokens_have_one_size", "expect_column_unique_value_count_to_be_between", column="tokens_size", max_value=1),
         _true("can_be_searched", blocking=False, mostly=0.8),
+    ),
+    "moderation": _every_item(
+        "moderation", *_present("score", "worst_s", "model"), *_shares("score", "least_score"), _true("every_score_has_its_time"),
+        _true("the_score_is_that_of_the_worst_frame"),
+    ),
+    "moderation_decisions": _every_item(
+        "moderation_decisions", *_present("decision", "origin", "reason"), _among("decision", "allow", "hold", "block"),
+        _among("origin", "model", "person"), _between("score", 0, 1), _true("a_person_who_decided_is_named"),
+        _rule("few_wait_for_a_person", "expect_column_values_to_be_in_set", blocking=False, column="decision",
+              value_set=["allow", "block"], mostly=1 - MOST_HELD),
+        planned=False,
     ),
     "technical_quality": _every_item(
         "technical_quality", *_present("score"), *_shares("score", "picture_score", "sound_score"), _between("n_signals", 1, None),

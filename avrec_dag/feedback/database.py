@@ -1,4 +1,4 @@
-"""The database behind the feedback log and the label log: their tables, and how each kind of database is opened and written to."""
+"""The database behind the logs of feedback, labels and reviews: their tables, and how each kind of database is opened and written to."""
 
 import sqlite3
 import threading
@@ -40,6 +40,16 @@ LABELS = sa.Table(
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
     sa.Index("avrec_label_events_media", "media_id", "happened_us", mysql_length={"media_id": 255}),
+)
+REVIEWS = sa.Table(
+    "avrec_reviews",
+    _METADATA,
+    sa.Column("review_id", sa.String(32), primary_key=True),
+    sa.Column("media_id", sa.String(1024), nullable=False),
+    sa.Column("decision", sa.String(16), nullable=False),  # allow or block
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("because", sa.Text),
+    sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
 )
 _BUSY_S = 60
 _KNOWN_BACKENDS = ("sqlite", "postgresql", "mysql")

@@ -10,6 +10,7 @@ from avrec_dag import index, moments
 from avrec_dag.errors import MissingError
 from avrec_dag.index import ItemIndex
 from avrec_dag.ledger import Ledger
+from avrec_dag.moderation.decisions import withheld
 from avrec_dag.moments import Moments
 from avrec_dag.recommend import words
 from avrec_dag.storage import Blobs
@@ -56,11 +57,11 @@ def load_index(ledger: Ledger, blobs: Blobs) -> tuple[ItemIndex, Moments]:
 
 
 def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
-    """Items of the index that are still in the library, with quality, classes and words."""
+    """Items of the index that are still in the library and may be shown, with quality, classes and words."""
     items, found = load_index(ledger, blobs)
     media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags"]).to_pylist()}
     # An item that left after the index was built must not be recommended from it.
-    items = items.only(media)
+    items = items.only(media.keys() - withheld(ledger))
     scores = ledger.rows("quality_scores", columns=["score"])
     quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
     classes = ledger.rows("content_classes", columns=["labels"])

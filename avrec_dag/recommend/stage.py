@@ -13,6 +13,7 @@ from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.index import ItemIndex
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.moderation.decisions import withheld
 from avrec_dag.moments import Moments
 from avrec_dag.recommend import catalogue, evaluation, health, interactions, model
 from avrec_dag.recommend.interactions import Histories
@@ -159,12 +160,13 @@ def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, s
 
 
 def update_recommendations(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
-    """A list for everyone with a history: anew for whose history changed, or for all when model, index, quality or classes did."""
+    """A list for everyone with a history: anew for whose history changed, or for all when anything did that all lists depend on."""
     common = [
         fields_of(ledger, model.TABLE, "model"),
         fields_of(ledger, "item_index", "index"),
         ledger.data_version("quality_scores"),
         ledger.data_version("content_classes"),
+        sorted(withheld(ledger)),
     ]
     histories = fields_of(ledger, "interactions", "history")
     plan = ledger.wanted(step.name, WHOLE, {user_id: digest(step.code, k, *common, history) for user_id, history in histories})

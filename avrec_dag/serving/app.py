@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
@@ -48,6 +48,10 @@ def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackL
     @app.exception_handler(MissingError)
     def missing(_request: Request, error: MissingError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 404)
+
+    @app.exception_handler(WithheldError)
+    def kept_back(_request: Request, error: WithheldError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 451)
 
     _answers(app, live)
     _media(app, live, source)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.ledger import Ledger
+from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.storage import Blobs
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 5.0
 _RECENT_EVENTS = 500
-_TABLES = ("recommender", "item_index", "interactions", "quality_scores", "content_classes", "raw_media")
+_TABLES = ("recommender", "item_index", "interactions", "quality_scores", "content_classes", "raw_media", "moderation_decisions")
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,18 @@ class Live:
         return self._told(now, now.recommender.search(text, k))
 
     def item(self, media_id: str) -> dict[str, Any]:
-        """What the ledger says of one upload now; MissingError for an unknown, unreadable or deleted one."""
+        """What the ledger says of one upload now.
+
+        Raises:
+            MissingError: It is unknown, unreadable or deleted.
+            WithheldError: Moderation keeps it back.
+        """
         row = self.ledger.row("raw_media", media_id)
         if row is None or row.get("status", "ok") != "ok":
             raise MissingError(f"{media_id!r} is not in the library")
+        why = why_withheld(self.ledger, media_id)
+        if why is not None:
+            raise WithheldError(why)
         return row
 
     def frames(self, media_id: str) -> str:
