@@ -7,8 +7,9 @@ from assets.results import materialized
 from avrec_dag.duplicates.stage import update_duplicates
 from avrec_dag.labelling.stage import update_corrections
 from avrec_dag.steps import WHOLE
+from avrec_dag.understanding.evaluating import update_evaluation
 from avrec_dag.understanding.labels import KeepLabels
-from avrec_dag.understanding.stage import classes_task, update_classifier, update_evaluation
+from avrec_dag.understanding.stage import classes_task, update_classifier
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.store import Store
@@ -35,9 +36,10 @@ def labels(context: dg.AssetExecutionContext, store: Store, compute: Compute) ->
 
 
 @dg.asset(**graph.of("content_classifier"), kinds={"pytorch", "safetensors"}, pool=graph.GPU_POOL)
-def content_classifier(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def content_classifier(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """The model that tells classes from fused features, trained anew when labels or more than 5 % of the vectors changed."""
-    outcome = update_classifier(store.ledger, store.blobs, graph.STEPS["content_classifier"], run_id=context.run.run_id)
+    step, encoders = graph.STEPS["content_classifier"], compute.encoders
+    outcome = update_classifier(store.ledger, store.blobs, step, run_id=context.run.run_id, encoders=encoders)
     return materialized(outcome, store)
 
 

@@ -137,7 +137,7 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("fused_features", "media_id", [
         ("vector", VECTOR),  # unit length
         ("joint", VECTOR),  # unit length
-        ("tokens", VECTOR),  # the modality blocks before fusion, (3, d) row by row: video, audio, text; zeros where missing
+        ("tokens", VECTOR),  # what models learn from, (6, 512) row by row as fusion.SLOTS; zeros where missing
         ("modalities", TEXTS),
     ]),
     ("moderation", "media_id", [
@@ -173,7 +173,8 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("content_classifier", "model_id", _model()),
     ("classifier_evaluation", "evaluation_id", _evaluation()),
     ("content_classes", "media_id", [
-        ("labels", TEXTS), ("class_names", TEXTS), ("class_probs", VECTOR), ("method", pa.string()),  # classifier or zero_shot
+        ("labels", TEXTS), ("class_names", TEXTS), ("class_probs", VECTOR),
+        ("method", pa.string()),  # classifier, none_of_these or zero_shot
     ]),
     ("interactions", "user_id", [
         ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", pa.list_(pa.float64())),  # UNIX seconds of the latest event

@@ -108,7 +108,7 @@ def row(ledger: Ledger, table: str, key: str, **changes: object) -> Row:
     """The row a step would write for this key, with some columns changed."""
     planned = {item.key: item.version for item in ledger.plan(STEPS[table], DAY).todo} if STEPS[table].reads else {}
     person = {"user_id": key.removeprefix("e-")} if table == "feedback_events" else {}
-    names = FIELDS.get(table, ("vector", "score", "labels", "model", "index", "classes", "list", "value", "fingerprint", "group"))
+    names = FIELDS.get(table, ("vector", "tokens", "score", "labels", "model", "index", "classes", "list", "value", "fingerprint", "group"))
     return Row(key, planned.get(key, "1"), {name: f"{name} of {key}" for name in names}, {**VALUES[table], **person, **changes})
 
 

@@ -107,6 +107,7 @@ def test_uploads_that_came_meanwhile_are_told_and_do_not_stop(ledger):
 
 
 NO_BETTER = [{"model": "c", "metric": metric, "value": 0.1} for metric in ("accuracy", "majority_accuracy")]
+APART = [*NO_BETTER, {"model": "c", "metric": "near_duplicates_apart", "value": 2.0}]
 NO_GAIN = [{"model": model, "metric": "ndcg@10", "value": 0.1} for model in ("blend", "popularity")]
 UNITS = [("vector", [3.0, 4.0]), ("joint", [0.1, 0.1])]
 BAD_PROBS = {"class_probs": [1.5, 0.25]}
@@ -182,6 +183,7 @@ BREAKS = [
     ("labels", {"labelled_by": None}, "a_person_has_a_name_and_a_time"),
     ("content_classifier", {"n_examples": -1}, "n_examples_is_in_range"),
     ("classifier_evaluation", {"metrics": []}, "n_metrics_is_in_range"),
+    ("classifier_evaluation", {"metrics": APART}, "near_duplicates_stay_on_one_side"),
     ("classifier_evaluation", {"metrics": NO_BETTER}, "beats_the_commonest_class"),
     ("content_classes", {"class_probs": [0.25, 0.75]}, "best_class_comes_first"),
     ("content_classes", {"class_probs": [0.8, 0.7]}, "sum_of_probabilities_is_in_range"),

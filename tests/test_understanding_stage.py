@@ -12,15 +12,16 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.steps import WHOLE, Recipe, graph
 from avrec_dag.storage import Blobs
 from avrec_dag.understanding.classes import AssignClasses
+from avrec_dag.understanding.evaluating import update_evaluation
 from avrec_dag.understanding.fusion import Fuse
 from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.settings import Settings
-from avrec_dag.understanding.stage import MODEL, classes_task, update_classifier, update_evaluation
+from avrec_dag.understanding.stage import MODEL, classes_task, update_classifier
 from avrec_dag.understanding.topics import TOPICS
 
 DAY = "2026-01-01"
 STEPS = graph(Recipe("frame@1", "audio@1", "events@1", "text@1", "1/s"))
-QUICK = Settings(width=16, epochs=25, patience=5)
+QUICK = Settings(width=16, members=1, least_steps=60)
 CENTRES = np.random.default_rng(7).standard_normal((4, 1280))
 
 
@@ -106,7 +107,8 @@ def test_an_item_like_none_of_the_known_classes_is_not_forced_into_one(trained):
     trained.advance()
     trained.classify()
     row = trained.ledger.row("content_classes", "odd.mp4")
-    assert row["method"] == "zero_shot"
+    assert row["method"] == "none_of_these"
+    assert row["labels"] == []
     assert set(row["class_names"]) <= {name for name, _ in TOPICS}
     known = [one["method"] for one in trained.ledger.rows("content_classes").to_pylist() if one["media_id"] != "odd.mp4"]
     assert known == ["classifier"] * 18
@@ -149,7 +151,7 @@ def test_a_label_a_source_the_code_the_seed_or_the_settings_retrain(trained, cha
         trained.upload("dog0.mp4", look=1, label="dog", source="elsewhere")
     elif change == "removal":
         trained.remove("dog0.mp4")
-    step = dataclasses.replace(STEPS[MODEL], code="2") if change == "code" else STEPS[MODEL]
+    step = dataclasses.replace(STEPS[MODEL], code="another") if change == "code" else STEPS[MODEL]
     settings = QUICK.model_copy(update={"dropout": 0.1}) if change == "settings" else QUICK
     assert trained.train(step, 1 if change == "seed" else 0, settings).computed == 1
     assert trained.model["version"] != version

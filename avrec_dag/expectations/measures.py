@@ -88,6 +88,9 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         **_METRICS, "accuracy": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1]",
         "beats_the_commonest_class": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1] "
                                      "> [m.value FOR m IN metrics IF m.metric = 'majority_accuracy'][1]",
+        # Of the newest evaluation alone: what an older model's split did wrong is past.
+        "near_duplicates_apart": "CASE WHEN evaluated_at = max(evaluated_at) OVER () "
+                                 "THEN [m.value FOR m IN metrics IF m.metric = 'near_duplicates_apart'][1] END",
     },
     "content_classes": {
         **_PAIRED, **_PROBABILITIES, "n_classes": "len(class_names)", "sum_of_probabilities": "list_sum(class_probs)",

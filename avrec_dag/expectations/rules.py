@@ -182,10 +182,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "classifier_evaluation": _some(
         "classifier_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None), *_shares("accuracy"),
         _true("beats_the_commonest_class", blocking=False),
+        _rule("near_duplicates_stay_on_one_side", "expect_column_values_to_be_between", column="near_duplicates_apart", max_value=0),
     ),
     "content_classes": _every_item(
         "content_classes", *_CLASSES, _between("n_classes", 1, None), _between("sum_of_probabilities", 0, 1.001),
-        _among("method", "classifier", "zero_shot"), _true("best_class_comes_first"),
+        _among("method", "classifier", "none_of_these", "zero_shot"), _true("best_class_comes_first"),
     ),
     "interactions": _some(
         "interactions", _no("missing", "nothing_is_missing", blocking=True), _true("every_item_has_its_weight"), _true("no_item_twice"),

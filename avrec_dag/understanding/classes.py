@@ -12,7 +12,7 @@ from avrec_dag.storage import Blobs
 from avrec_dag.understanding import zero_shot
 from avrec_dag.understanding.classifier import Classifier, load, ranked
 from avrec_dag.understanding.digests import digest
-from avrec_dag.understanding.fusion import BLOCK, MODALITIES
+from avrec_dag.understanding.fusion import BLOCK, SLOTS, WIDE
 from avrec_dag.understanding.topics import TOPICS, Prompts
 
 _TOP = 10
@@ -22,7 +22,11 @@ _TOP = 10
 class AssignClasses:
     """Task of table content_classes. Field `classes` is the hash of names and probabilities (to 1/1000).
 
-    `labels` holds the one class decided on; several classes per item wait for a multi-label classifier.
+    `labels` holds the class decided on, or every class that reached its threshold where items may have several. `method` says how:
+
+    - `classifier`: the trained classifier knows the like.
+    - `none_of_these`: it does not; `labels` is empty, and the ranking is what zero-shot makes of the item among the prompts.
+    - `zero_shot`: there is no classifier.
 
     Attributes:
         store_uri: Where the classifier is stored.
@@ -54,25 +58,29 @@ class AssignClasses:
     def _known(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
         """The classifier's answer; for an item that is like none of its classes, what zero-shot makes of it."""
         classifier = _classifier(self.store_uri, self.classifier_blob or "")
-        probs = classifier.predict(vectors.reshape(len(items), len(MODALITIES), BLOCK))
+        probs = classifier.predict(vectors.reshape(len(items), len(SLOTS), BLOCK))
         rows = []
         for item, chances in zip(items, probs, strict=True):
-            joint = item.parents["fused_features"].get("joint")
-            if chances.max() < classifier.unsure_below and joint is not None:
-                rows += self._zero_shot([item], _column(item, "joint")[None])
+            decided = classifier.decided(chances)
+            if decided or item.parents["fused_features"].get("joint") is None:
+                best, best_probs = ranked(classifier.names, chances, _TOP)
+                rows.append(_row(item, decided, best, best_probs, "classifier" if decided else "none_of_these"))
             else:
-                rows.append(_row(item, classifier.names, chances, "classifier"))
+                rows += self._zero_shot([item], _column(item, "joint")[None], "none_of_these")
         return rows
 
-    def _zero_shot(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
+    def _zero_shot(self, items: Sequence[Item], vectors: NDArray[np.float32], method: str = "zero_shot") -> list[Row]:
         probs = zero_shot.probabilities(vectors, _class_vectors(self.prompts, self.encoders))
-        return [_row(item, [name for name, _ in self.prompts], chances, "zero_shot") for item, chances in zip(items, probs, strict=True)]
+        rows = []
+        for item, chances in zip(items, probs, strict=True):
+            best, best_probs = ranked([name for name, _ in self.prompts], chances, _TOP)
+            rows.append(_row(item, best[:1] if method == "zero_shot" else [], best, best_probs, method))
+        return rows
 
 
-def _row(item: Item, names: Sequence[str], chances: NDArray[np.float32], method: str) -> Row:
-    best, probs = ranked(names, chances, _TOP)
-    parts = [method, *(f"{name}={prob:.3f}" for name, prob in zip(best, probs, strict=True))]
-    values = {"labels": best[:1], "class_names": best, "class_probs": probs, "method": method}
+def _row(item: Item, labels: list[str], best: list[str], probs: NDArray[np.float32], method: str) -> Row:
+    parts = [method, *labels, "ranked", *(f"{name}={prob:.3f}" for name, prob in zip(best, probs, strict=True))]
+    values = {"labels": labels, "class_names": best, "class_probs": probs, "method": method}
     return item.done({"classes": digest(parts)}, values)
 
 
@@ -81,8 +89,8 @@ def _column(item: Item, name: str) -> NDArray[np.float32]:
     if values is None:
         raise ValueError(f"classifying: fused_features.{name} is missing; no modality of this item has a place in the joint space")
     vector = np.asarray(values, np.float32)
-    if name == "tokens" and vector.size != len(MODALITIES) * BLOCK:
-        raise ValueError(f"classifying: fused_features.tokens has {vector.size} numbers, expected {len(MODALITIES) * BLOCK}; recompute it")
+    if name == "tokens" and vector.size != WIDE:
+        raise ValueError(f"classifying: fused_features.tokens has {vector.size} numbers, expected {WIDE}; recompute it")
     if not np.isfinite(vector).all() or not vector.any():
         raise ValueError(f"classifying: fused_features.{name} is not finite or is all zeros; recompute it")
     return vector

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.storage import Blobs
+from avrec_dag.understanding.calibration import chances
 from avrec_dag.understanding.settings import Settings, Weights
 
 if TYPE_CHECKING:
-    from avrec_dag.understanding.network import TokenClassifier
+    from avrec_dag.understanding.network import Ensemble
 
 _LARGEST_BYTES = 64 << 20
 
@@ -24,11 +25,13 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = Field(1, ge=1, le=1)
+    format: int = Field(2, ge=2, le=2)
     names: tuple[str, ...] = Field(min_length=2, max_length=10_000)
     temperature: float = Field(gt=0)
     unsure_below: float = Field(ge=0, le=1)
     settings: Settings
+    multi_label: bool = False
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Classifier:
         unsure_below: Where its best probability is below this, an item is most likely of none of its classes.
         settings: How it was built and trained.
         weights: float32 arrays by parameter name.
+        multi_label: Whether an item may have several of the classes, each with a probability of its own.
+        thresholds: The probability from which on an item has a class, for each; empty where it has the one best.
     """
 
     names: tuple[str, ...]
@@ -48,15 +53,17 @@ class Classifier:
     unsure_below: float
     settings: Settings
     weights: Weights
+    multi_label: bool = False
+    thresholds: tuple[float, ...] = ()
 
     @cached_property
-    def _network(self) -> "TokenClassifier":
+    def _network(self) -> "Ensemble":
         from avrec_dag.understanding.network import loaded
 
         return loaded(len(self.names), self.settings, self.weights)
 
     def logits(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits float32 (n, n_classes) of tokens float32 (n, 3, 256).
+        """Logits float32 (n, n_classes) of tokens float32 (n, 6, 512).
 
         Raises:
             ValueError: A token is not finite, or an item has no modality.
@@ -71,14 +78,28 @@ class Classifier:
             return self._network(torch.from_numpy(np.ascontiguousarray(tokens))).numpy()
 
     def predict(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities float32 (n, n_classes) of tokens float32 (n, 3, 256); rows sum to 1. Errors as in `logits`."""
-        return softmax(self.logits(tokens) / self.temperature)
+        """Probabilities float32 (n, n_classes) of tokens float32 (n, 6, 512); with one class each, rows sum to 1. Errors as in `logits`."""
+        return chances(self.logits(tokens), self.temperature, multi_label=self.multi_label)
+
+    def decided(self, probs: NDArray[np.float32]) -> list[str]:
+        """The classes of one item by its probabilities (n_classes,): the best, or all that reach their threshold, best first.
+
+        Empty where the item is of none of the classes: its best probability is below `unsure_below`, and no threshold is reached.
+        """
+        order = np.argsort(-probs, kind="stable")
+        reached = [self.names[i] for i in order if self.multi_label and probs[i] >= self.thresholds[i]]
+        if reached or probs.max() < self.unsure_below:
+            return reached
+        return [self.names[order[0]]]
 
     def files(self) -> dict[str, bytes]:
         """What to store: model.safetensors and model.json."""
         from safetensors.numpy import save
 
-        card = Card(format=1, names=self.names, temperature=self.temperature, unsure_below=self.unsure_below, settings=self.settings)
+        card = Card(
+            format=2, names=self.names, temperature=self.temperature, unsure_below=self.unsure_below, settings=self.settings,
+            multi_label=self.multi_label, thresholds=self.thresholds,
+        )  # fmt: skip
         return {"model.safetensors": save(self.weights), "model.json": card.model_dump_json(indent=1).encode()}
 
 
@@ -95,7 +116,11 @@ def load(blobs: Blobs, prefix: str) -> Classifier:
     try:
         raw, card_raw = (_read(blobs, f"{prefix}/{name}") for name in ("model.safetensors", "model.json"))
         card = Card.model_validate_json(card_raw)
-        classifier = Classifier(card.names, card.temperature, card.unsure_below, card.settings, tensors(raw))
+        if card.multi_label and len(card.thresholds) != len(card.names):
+            raise ValueError(f"{len(card.thresholds)} thresholds for {len(card.names)} classes")
+        classifier = Classifier(
+            card.names, card.temperature, card.unsure_below, card.settings, tensors(raw), card.multi_label, card.thresholds
+        )
         _ = classifier._network
     except FileNotFoundError as error:
         raise MissingError(f"loading the classifier {prefix}: nothing is stored there; materialize content_classifier") from error
@@ -111,12 +136,6 @@ def _read(blobs: Blobs, path: str) -> bytes:
     if len(raw) > _LARGEST_BYTES:
         raise ValueError(f"{path} is larger than {_LARGEST_BYTES} bytes")
     return raw
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of logits as probabilities."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
 
 
 def ranked(names: Sequence[str], probs: NDArray[np.float32], top: int) -> tuple[list[str], NDArray[np.float32]]:

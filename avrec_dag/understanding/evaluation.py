@@ -1,13 +1,12 @@
-"""How well the classifier does on sources it never saw: figures, per class, and the confusion matrix as a picture."""
+"""How well the classifier does on groups it never saw: figures, per class, reliability, confusion."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_SHOWN = 40
+BINS = 10
 
 
 @dataclass(frozen=True)
@@ -15,95 +14,97 @@ class Evaluation:
     """Figures of one set of held-out predictions.
 
     Attributes:
-        metrics: Name -> value. `accuracy`, `macro_f1`, `majority_accuracy` (always answering the commonest class),
-            `log_loss` in nats, `calibration_error` in [0, 1] (expected, ten equal bins; Naeini et al. 2015).
-        per_class: Class -> precision, recall, f1, support.
-        confusion: int64 (n_classes, n_classes), rows true, columns predicted.
+        metrics: Name -> value. `accuracy` (with several labels per item: the share whose labels are all and only right), `macro_f1`,
+            `mean_average_precision` (over the classes that somebody has), `majority_accuracy` (always answering the commonest class, or
+            set of classes), `log_loss` in nats (per item; with several labels, the mean over classes), `calibration_error` in [0, 1]
+            (expected, ten equal bins; Naeini et al. 2015).
+        per_class: Class -> precision, recall, f1, average_precision, support.
+        confusion: int64 (n_classes, n_classes), rows true, columns predicted; with several labels, each true class of an item against
+            the most probable one.
         names: The classes, in the order of the matrix.
+        reliability: float (10, 3), by how sure the prediction is: mean probability, share right, how many; NaN where none.
     """
 
     metrics: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]]
     confusion: NDArray[np.int64]
     names: tuple[str, ...]
+    reliability: NDArray[np.float64]
 
 
-def evaluate(classes: NDArray[np.int64], probs: NDArray[np.float32], names: Sequence[str]) -> Evaluation:
+def evaluate(
+    targets: NDArray[np.floating], probs: NDArray[np.float32], names: Sequence[str], said: NDArray[np.bool_] | None = None
+) -> Evaluation:
     """Compare predictions with what people said.
 
     Args:
-        classes: int64 (n,), the true classes as index into names; n is at least 1.
-        probs: float32 (n, n_classes), rows sum to 1.
+        targets: float (n, n_classes) in {0, 1}, at least one 1 in each row; n is at least 1.
+        probs: float32 (n, n_classes); rows sum to 1 unless `said` is given.
         names: The classes. A class nobody has and nothing was taken for counts as 0 in the macro mean.
+        said: bool (n, n_classes), the classes decided on, where an item may have several; None: the most probable one.
 
     Raises:
         ValueError: There is nothing to compare, or the shapes do not fit.
     """
-    if not len(classes) or probs.shape != (len(classes), len(names)):
-        found = f"{len(classes)} answers, probabilities of shape {probs.shape}, {len(names)} classes"
+    if not len(targets) or targets.shape != probs.shape or probs.shape[1] != len(names):
+        found = f"{targets.shape} answers, probabilities of shape {probs.shape}, {len(names)} classes"
         raise ValueError(f"evaluating: found {found}, expected (n, n_classes) with n at least 1")
-    n, predicted = len(names), probs.argmax(axis=1)
-    confusion = np.bincount(classes * n + predicted, minlength=n * n).reshape(n, n)
-    hits, support, claimed = np.diag(confusion).astype(float), confusion.sum(axis=1), confusion.sum(axis=0)
+    truth, several = targets > 0, said is not None
+    best = np.eye(len(names), dtype=bool)[probs.argmax(axis=1)]
+    chosen = best if said is None else said
+    hits, support, claimed = (truth & chosen).sum(axis=0), truth.sum(axis=0), chosen.sum(axis=0)
     precision, recall = _ratio(hits, claimed), _ratio(hits, support)
     f1 = _ratio(2 * precision * recall, precision + recall)
-    per_class = {
-        name: {"precision": float(precision[i]), "recall": float(recall[i]), "f1": float(f1[i]), "support": int(support[i])}
-        for i, name in enumerate(names)
-    }
+    average = np.array([average_precision(truth[:, i], probs[:, i]) for i in range(len(names))])
+    columns = {"precision": precision, "recall": recall, "f1": f1, "average_precision": average, "support": support}
+    per_class = {name: {figure: float(values[i]) for figure, values in columns.items()} for i, name in enumerate(names)}
+    sure, right = (probs.ravel(), truth.ravel()) if several else (probs.max(axis=1), (truth & best).any(axis=1))
+    reliability = _reliability(sure, right)
     metrics = {
-        "accuracy": float(hits.sum() / len(classes)),
+        "accuracy": float((truth == chosen).all(axis=1).mean()),
         "macro_f1": float(f1.mean()),
-        "majority_accuracy": float(support.max() / len(classes)),
-        "log_loss": float(-np.log(probs[np.arange(len(classes)), classes].clip(1e-9)).mean()),
-        "calibration_error": calibration_error(probs.max(axis=1), predicted == classes),
+        "mean_average_precision": float(average[support > 0].mean()),
+        "majority_accuracy": float(np.unique(truth, axis=0, return_counts=True)[1].max() / len(truth)),
+        "log_loss": _log_loss(truth, probs, several=several),
+        "calibration_error": calibration_error(sure, right),
     }
-    return Evaluation(metrics, per_class, confusion, tuple(names))
+    return Evaluation(metrics, per_class, truth.T.astype(np.int64) @ best.astype(np.int64), tuple(names), reliability)
 
 
-def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 10) -> float:
+def average_precision(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Mean over the true items of the precision at their rank; items of one score share the rank of the last of them. 0 without any."""
+    if not truth.any():
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(truth[order])
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of each run of equal scores
+    gained = np.diff(hits[last], prepend=0)
+    return float((gained * hits[last] / (last + 1)).sum() / truth.sum())
+
+
+def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:
     """Mean gap between how sure the predictions are and how often they are right, over equal bins, weighted by size."""
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, confidence - right.astype(float), minlength=bins)
+    gaps = np.bincount(_bin(confidence, bins), confidence - right.astype(float), minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def _ratio(part: NDArray[np.floating], whole: NDArray[np.floating] | NDArray[np.int64]) -> NDArray[np.floating]:
+def _reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    which = _bin(confidence, BINS)
+    count = np.bincount(which, minlength=BINS)
+    sums = [np.bincount(which, values, minlength=BINS) for values in (confidence, right.astype(float))]
+    with np.errstate(invalid="ignore"):
+        return np.stack([*(total / np.where(count > 0, count, np.nan) for total in sums), count.astype(float)], axis=1)
+
+
+def _bin(confidence: NDArray[np.floating], bins: int) -> NDArray[np.int64]:
+    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
+def _log_loss(truth: NDArray[np.bool_], probs: NDArray[np.float32], *, several: bool) -> float:
+    if several:
+        return float(-np.log(np.where(truth, probs, 1 - probs).clip(1e-9)).mean())
+    return float(-np.log(probs[truth].clip(1e-9)).mean())
+
+
+def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-
-
-def picture(evaluation: Evaluation) -> bytes:
-    """The confusion matrix as a PNG: shade and number per cell, rows true, columns predicted; the 40 commonest classes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    shown = np.sort(np.argsort(-evaluation.confusion.sum(axis=1), kind="stable")[:_MOST_SHOWN])
-    matrix = evaluation.confusion[np.ix_(shown, shown)]
-    labels = [_printable(evaluation.names[i], i) for i in shown]
-    side = 2.5 + 0.42 * len(shown)
-    figure = Figure(figsize=(side + 0.5, side), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(matrix / matrix.sum(axis=1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
-    # A label is text that an uploader wrote: never read as mathematics.
-    axes.set_xticks(range(len(shown)), labels, rotation=45, ha="right", parse_math=False)
-    axes.set_yticks(range(len(shown)), labels, parse_math=False)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("what people said")
-    m = evaluation.metrics
-    axes.set_title(f"accuracy {m['accuracy']:.0%}, commonest class {m['majority_accuracy']:.0%}, macro F1 {m['macro_f1']:.2f}", fontsize=10)
-    for row, column in zip(*np.nonzero(matrix), strict=True):
-        dark = matrix[row, column] * 2 > matrix[row].sum()
-        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
-
-
-def _printable(name: str, number: int) -> str:
-    """The name, or the class's number where the font at hand lacks a letter of it (Chinese in matplotlib's own font)."""
-    from matplotlib.font_manager import findfont, get_font
-
-    known = get_font(findfont("DejaVu Sans")).get_charmap()
-    short = name if len(name) <= 24 else f"{name[:23]}…"
-    return short if all(ord(letter) in known for letter in short) else f"class {number}"

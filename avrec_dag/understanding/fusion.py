@@ -12,12 +12,32 @@ from avrec_dag.understanding.digests import digest
 
 Vector = NDArray[np.float32]
 
-BLOCK = 256
+BLOCK, VECTOR_BLOCK = 512, 256
+"""Numbers per token, and per modality in the fused vector, which an index keeps in memory for every item."""
 MODALITIES: tuple[str, ...] = ("video", "audio", "text")
 PARENTS: Mapping[str, str] = {"video": "frame_embeddings", "audio": "audio_embeddings", "text": "text_embeddings"}
 JOINT_WEIGHTS: Mapping[str, float] = {"video": 1.0, "audio": 0.5, "text": 1.0}
 """Share of each modality in the joint mean: sound tells what is heard, which is less often what an item is about."""
 _SEED = 20260101
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One row of the tokens.
+
+    Attributes:
+        modality: Whose.
+        joint: Whether it holds the modality's place in the joint space; otherwise what its encoder sees.
+    """
+
+    modality: str
+    joint: bool
+
+
+SLOTS: tuple[Slot, ...] = tuple(Slot(modality, joint) for joint in (False, True) for modality in MODALITIES)
+"""The rows of the tokens: what each encoder sees, then each modality's place in the joint space."""
+JOINT_SLOTS: list[int] = [row for row, slot in enumerate(SLOTS) if slot.joint]
+WIDE = len(SLOTS) * BLOCK
 
 
 @dataclass(frozen=True)
@@ -33,12 +53,14 @@ class Fuse:
     by the root of the product of how many each has: a silent clip is compared with a film by picture and words,
     and loses only the evidence that sound would have given.
 
+    `tokens` keep more, for models to learn from: see `tokens_of`.
+
     `joint` is the mean of the joint vectors at hand, weighted by `JOINT_WEIGHTS`, in unit length; null where no
     modality has one. An embedding that is not finite or is zero fails the item: it would poison every comparison.
     """
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
-        """One row per item; its field `vector` is the hash of vector, joint and tokens."""
+        """One row per item; its fields `vector`, `tokens` and `joint` are hashes of these."""
         return [_fuse(item) for item in items]
 
 
@@ -51,18 +73,22 @@ def _fuse(item: Item) -> Row:
                 vectors[modality] = _checked(columns.get("vector"), f"{parent}.vector")
                 if columns.get("joint") is not None:
                     joints[modality] = _checked(columns["joint"], f"{parent}.joint")
-        tokens = tokens_of(vectors)
+        vector, tokens, joint = vector_of(vectors), tokens_of(vectors, joints), joint_of(joints)
     except ValueError as error:
         return item.failed(str(error), permanent=True)
-    vector, joint = unit(tokens.ravel()), joint_of(joints)
-    parts = [vector.tobytes(), tokens.tobytes(), b"" if joint is None else joint.tobytes()]
     values = {
         "vector": vector,
         "joint": joint,
         "tokens": tokens.ravel(),
         "modalities": [name for name in MODALITIES if name in vectors],
     }
-    return item.done({"vector": digest(parts)}, values)
+    fields = {"vector": _rounded(vector), "tokens": _rounded(tokens), **({} if joint is None else {"joint": _rounded(joint)})}
+    return item.done(fields, values)
+
+
+def _rounded(values: Vector) -> str:
+    """Hash of the numbers to five decimals: threads add in other orders, which changes the seventh."""
+    return digest([(np.round(values.astype(np.float64), 5) + 0.0).astype("<f4").tobytes()])
 
 
 def _checked(values: object, what: str) -> Vector:
@@ -76,25 +102,66 @@ def _checked(values: object, what: str) -> Vector:
     return vector
 
 
-def tokens_of(vectors: Mapping[str, Vector]) -> Vector:
-    """The modality blocks before fusion.
+def vector_of(vectors: Mapping[str, Vector]) -> Vector:
+    """The untrained recipe: the modality blocks side by side.
 
     Args:
         vectors: Modality -> its encoder's vector, of any dimension; at least one.
 
     Returns:
-        float32 (3, 256), rows video, audio, text; each of unit length, zeros where missing.
+        float32 (768,), unit length.
 
     Raises:
         ValueError: There is no vector, a modality is unknown, or a vector has no direction once centred.
     """
-    if not vectors or set(vectors) - set(MODALITIES):
-        raise ValueError(f"fusing: found the modalities {sorted(vectors)}, expected at least one of {', '.join(MODALITIES)}")
-    tokens = np.zeros((len(MODALITIES), BLOCK), np.float32)
+    _known(vectors)
+    blocks = np.zeros((len(MODALITIES), VECTOR_BLOCK), np.float32)
     for row, modality in enumerate(MODALITIES):
         if modality in vectors:
-            tokens[row] = unit(_projection(modality, vectors[modality].size) @ centred(vectors[modality]))
+            blocks[row] = unit(_projection(row, VECTOR_BLOCK, vectors[modality].size) @ centred(vectors[modality]))
+    return unit(blocks.ravel())
+
+
+def tokens_of(vectors: Mapping[str, Vector], joints: Mapping[str, Vector] | None = None) -> Vector:
+    """What models learn from: each modality's encoder vector and its place in the joint space, as rows of one size.
+
+    A vector of at most 512 numbers stands as it is, filled up with zeros; a longer one is projected as for `vector_of`. On photographs
+    of 22 classes, logistic regression on a picture's 1280 numbers got 0.76 right, on 512 of them 0.76, on 256 only 0.71.
+
+    Args:
+        vectors: Modality -> its encoder's vector, of any dimension; at least one.
+        joints: Modality -> its joint vector, all of one dimension.
+
+    Returns:
+        float32 (6, 512), rows as `SLOTS`; each of unit length, zeros where missing.
+
+    Raises:
+        ValueError: As for `vector_of`.
+    """
+    _known(vectors)
+    tokens = np.zeros((len(SLOTS), BLOCK), np.float32)
+    for row, slot in enumerate(SLOTS):
+        if slot.joint and joints and slot.modality in joints:
+            tokens[row] = joint_token(joints[slot.modality])
+        elif not slot.joint and slot.modality in vectors:
+            tokens[row] = _token(row, centred(vectors[slot.modality]))
     return tokens
+
+
+def joint_token(joint: Vector) -> Vector:
+    """A vector of the joint space as a token, float32 (512,): the same way for every modality and for the names of classes."""
+    return _token(len(MODALITIES), joint)
+
+
+def _token(seed: int, vector: Vector) -> Vector:
+    if vector.size > BLOCK:
+        return unit(_projection(seed, BLOCK, vector.size) @ vector)
+    return unit(np.pad(vector, (0, BLOCK - vector.size)))
+
+
+def _known(vectors: Mapping[str, Vector]) -> None:
+    if not vectors or set(vectors) - set(MODALITIES):
+        raise ValueError(f"fusing: found the modalities {sorted(vectors)}, expected at least one of {', '.join(MODALITIES)}")
 
 
 def centred(vector: Vector) -> Vector:
@@ -135,7 +202,7 @@ def unit(vector: Vector) -> Vector:
 
 
 @functools.cache
-def _projection(modality: str, dim: int) -> Vector:
-    """Gaussian (256, dim), the same on every machine; each modality has its own, so that blocks do not align by chance."""
-    seed = np.random.SeedSequence([_SEED, MODALITIES.index(modality), dim])
-    return (np.random.default_rng(seed).standard_normal((BLOCK, dim)) / np.sqrt(BLOCK)).astype(np.float32)
+def _projection(which: int, rows: int, dim: int) -> Vector:
+    """Gaussian (rows, dim), the same on every machine; each modality has its own, so that blocks do not align by chance."""
+    seed = np.random.SeedSequence([_SEED, which, dim])
+    return (np.random.default_rng(seed).standard_normal((rows, dim)) / np.sqrt(rows)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Bringing the classifier and its evaluation up to date: when to retrain, what to store, what to say when it cannot be."""
+"""Bringing the classifier up to date: when to retrain, what to store, what to say when it cannot be."""
 
 import json
 from collections.abc import Mapping
@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import WHOLE, Step
 from avrec_dag.storage import Blobs
 from avrec_dag.understanding.classes import AssignClasses
 from avrec_dag.understanding.digests import digest
-from avrec_dag.understanding.evaluation import evaluate, picture
-from avrec_dag.understanding.examples import LEAST_SOURCES, Labelled, gather
+from avrec_dag.understanding.examples import LEAST_SOURCES, Examples, Labelled, gather
+from avrec_dag.understanding.predictions import Predictions
 from avrec_dag.understanding.settings import Settings
 from avrec_dag.understanding.topics import TOPICS, Prompts
-from avrec_dag.understanding.training import Examples, HeldOut, train
+from avrec_dag.understanding.training import train
 
 Notes = Mapping[str, float | int | str]
 
@@ -65,7 +63,14 @@ def trained_model(ledger: Ledger) -> TrainedModel | None:
 
 
 def update_classifier(
-    ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "", settings: Settings | None = None
+    ledger: Ledger,
+    blobs: Blobs,
+    step: Step,
+    *,
+    seed: int = 0,
+    run_id: str = "",
+    settings: Settings | None = None,
+    encoders: str = "packaged",
 ) -> Outcome:
     """Train the content classifier when there is reason to.
 
@@ -76,7 +81,7 @@ def update_classifier(
     With fewer than two classes that at least two sources show, the row says so and names no blob; content_classes is
     then zero-shot against the classes people used, or general topics where nobody used any.
     """
-    found, recipe = gather(ledger), _TrainingRecipe(step.code, seed, settings or Settings())
+    found, recipe = gather(ledger, encoders), _TrainingRecipe(step.code, seed, settings or Settings())
     last = trained_model(ledger)
     reason = _reason(found, last, blobs, recipe) if last else "first time"
     if last is not None and not reason:
@@ -113,7 +118,7 @@ def _trained(found: Labelled, examples: Examples, blobs: Blobs, recipe: _Trainin
     version = digest([recipe.digest, found.labels, *(text for pair in sorted(found.vectors.items()) for text in pair)])
     files = {
         **classifier.files(),
-        "held_out.json": _held_out_file(examples, held_out),
+        "held_out.json": Predictions.of(examples, held_out).to_json(),
         "vectors.json": json.dumps(dict(found.vectors)).encode(),
     }
     for name, data in files.items():
@@ -122,6 +127,8 @@ def _trained(found: Labelled, examples: Examples, blobs: Blobs, recipe: _Trainin
         **_common(found, recipe),
         "classes": list(examples.names),
         "temperature": held_out.temperature,
+        "multi_label": examples.multi_label,
+        "grouping": examples.grouping,
         "epochs_per_fold": list(held_out.epochs),
         "settings": recipe.settings.model_dump(),
     }
@@ -144,54 +151,6 @@ def _row(version: str, blob: str | None, n_examples: int, details: Mapping[str, 
     return Row(MODEL, version, {"model": version}, values)
 
 
-def _held_out_file(examples: Examples, held_out: HeldOut) -> bytes:
-    columns = {
-        "names": examples.names,
-        "media_ids": examples.media_ids,
-        "classes": examples.classes.tolist(),
-        "fold": held_out.fold.tolist(),
-        "probs": np.round(held_out.probs.astype(float), 5).tolist(),
-    }
-    return json.dumps(columns, ensure_ascii=False).encode()
-
-
-def update_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
-    """Evaluate the current classifier once: one row per model version, older rows stay as history.
-
-    The figures are of five-fold cross-validation grouped by source, stored when the model was trained, so that nothing
-    is trained here: every example is judged by a model that saw neither it nor anything cut from the same recording.
-    """
-    model = trained_model(ledger)
-    if model is None or not model.blob:
-        return _outcome(ledger, step.name, 0, {"evaluated": "no classifier"})
-    version = digest([step.code, model.version])
-    known: dict[str, Any] | None = ledger.row(step.name, model.version)
-    if known is not None and known["version"] == version:
-        return _evaluated(ledger, step.name, 0, known["metrics"], known["picture"])
-    held_out = json.loads(blobs.get(f"{model.blob}/held_out.json"))
-    result = evaluate(np.array(held_out["classes"], np.int64), np.array(held_out["probs"], np.float32), held_out["names"])
-    path = blobs.put(step.name, model.version, version, "confusion.png", picture(result))
-    metrics: list[dict[str, Any]] = [{"model": MODEL, "metric": name, "value": value} for name, value in result.metrics.items()]
-    details = {
-        "per_class": result.per_class,
-        "confusion": result.confusion.tolist(),
-        "classes": list(result.names),
-        "method": "cross-validation grouped by source",
-        "examples_per_fold": np.bincount(held_out["fold"]).tolist(),
-        "seed": model.details["seed"],
-    }
-    values = {
-        "model_version": model.version,
-        "evaluated_at": datetime.now(UTC),
-        "metrics": metrics,
-        "details": json.dumps(details, ensure_ascii=False),
-        "picture": path,
-    }
-    ledger.append(step.name, WHOLE, [Row(model.version, version, {"evaluation": version}, values)], run_id)
-    ledger.compact(step.name, WHOLE)
-    return _evaluated(ledger, step.name, 1, metrics, path)
-
-
 def classes_task(ledger: Ledger, store_uri: str, encoders: str = "packaged") -> AssignClasses:
     """The task that fills content_classes now: with the classifier where one is trained, else zero-shot in the preset's joint space."""
     model = trained_model(ledger)
@@ -202,11 +161,6 @@ def classes_task(ledger: Ledger, store_uri: str, encoders: str = "packaged") -> 
     return AssignClasses(store_uri, None, prompts, encoders)
 
 
-def _evaluated(ledger: Ledger, table: str, computed: int, metrics: list[dict[str, Any]], path: str) -> Outcome:
-    notes = {one["metric"]: one["value"] for one in metrics}
-    return _outcome(ledger, table, computed, notes, {"confusion matrix": path})
-
-
-def _outcome(ledger: Ledger, table: str, computed: int, notes: Notes, blobs: Mapping[str, str] | None = None) -> Outcome:
+def _outcome(ledger: Ledger, table: str, computed: int, notes: Notes) -> Outcome:
     rows = ledger.counts(table).ok
-    return Outcome(table, WHOLE, computed, 0, 0, rows, ledger.data_version(table, WHOLE), notes, blobs or {})
+    return Outcome(table, WHOLE, computed, 0, 0, rows, ledger.data_version(table, WHOLE), notes)

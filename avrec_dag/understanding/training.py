@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avrec_dag.understanding.classifier import Classifier, softmax
-from avrec_dag.understanding.settings import Settings
+from avrec_dag.understanding.calibration import chances, temperature_of, thresholds_of
+from avrec_dag.understanding.classifier import Classifier
+from avrec_dag.understanding.examples import Examples
+from avrec_dag.understanding.settings import Settings, Weights
 from avrec_dag.understanding.splits import folds_of
 
 SHARE_UNSURE = 0.01
@@ -14,38 +16,25 @@ SHARE_UNSURE = 0.01
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What a classifier learns from.
-
-    Attributes:
-        media_ids: One per example.
-        tokens: float32 (n, 3, 256), as table fused_features has them.
-        classes: int64 (n,), index into names.
-        names: The classes.
-        sources: The recording of each example; no split separates two examples of one.
-    """
-
-    media_ids: tuple[str, ...]
-    tokens: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class HeldOut:
-    """What models that never saw an example's source said of it.
+    """What models that never saw an example's group said of it.
 
     Attributes:
-        probs: float32 (n, n_classes), divided by the temperature.
+        logits: float32 (n, n_classes), before any calibration.
+        probs: float32 (n, n_classes), by the temperature fitted on the other folds' logits, so that it is honest of this fold too.
+        said: bool (n, n_classes), the classes decided on, by thresholds found on the other folds.
         fold: int64 (n,), the fold in which each example was held out.
-        temperature: What the logits are divided by so that the probabilities are honest.
+        temperature: What the logits are divided by so that the probabilities are honest, from all folds.
+        thresholds: float32 (n_classes,), the probability from which on an item has a class; only multi-label models use it.
         epochs: Best epoch of each fold.
     """
 
+    logits: NDArray[np.float32]
     probs: NDArray[np.float32]
+    said: NDArray[np.bool_]
     fold: NDArray[np.int64]
     temperature: float
+    thresholds: NDArray[np.float32]
     epochs: tuple[int, ...]
 
     @property
@@ -57,56 +46,67 @@ class HeldOut:
         return float(np.quantile(self.probs.max(axis=1), SHARE_UNSURE))
 
 
-def train(examples: Examples, settings: Settings, seed: int) -> tuple[Classifier, HeldOut]:
-    """Cross-validate, then train on every example for the middle one of the folds' best epochs.
+def train(examples: Examples, settings: Settings, seed: int, start_from: Weights | None = None) -> tuple[Classifier, HeldOut]:
+    """Cross-validate, then train on every example.
 
-    The evaluation is so of the recipe, on sources it never saw, while the model that serves has seen everything.
+    The evaluation is so of the recipe, on groups it never saw, while the model that serves has seen everything.
+
+    Args:
+        examples: What to learn from.
+        settings: Sizes and rates.
+        seed: Decides folds, initial weights, order and dropout.
+        start_from: Weights the last model goes on from; the cross-validation never does, as they have seen what it holds out.
 
     Raises:
-        ValueError: There are fewer than two sources.
+        ValueError: There are fewer than two groups.
     """
-    from avrec_dag.understanding.network import Fitting
-
     held_out = cross_validate(examples, settings, seed)
-    final = settings.model_copy(update={"epochs_unwatched": max(int(np.median(held_out.epochs)), 1)})
-    fitting = Fitting(examples.tokens, examples.classes, len(examples.names), final, seed)
-    weights, _ = fitting.run(np.arange(len(examples.classes)), np.empty(0, np.int64))
-    return Classifier(examples.names, held_out.temperature, held_out.unsure_below, settings, weights), held_out
+    weights, _ = fitted(examples, np.arange(len(examples.media_ids)), settings, seed, start_from)
+    return classifier_of(examples, held_out, settings, weights), held_out
+
+
+def classifier_of(examples: Examples, held_out: HeldOut, settings: Settings, weights: Weights) -> Classifier:
+    """The classifier that these weights are, with the calibration that held-out examples gave."""
+    thresholds = tuple(round(float(one), 4) for one in held_out.thresholds) if examples.multi_label else ()
+    return Classifier(examples.names, held_out.temperature, held_out.unsure_below, settings, weights, examples.multi_label, thresholds)
+
+
+def fitted(
+    examples: Examples, learn: NDArray[np.int64], settings: Settings, seed: int, start_from: Weights | None = None
+) -> tuple[Weights, int]:
+    """Weights learned from some of the examples, and how many epochs that took."""
+    from avrec_dag.understanding.fitting import Fitting
+
+    fitting = Fitting(
+        examples.tokens, examples.targets, settings, seed,
+        multi_label=examples.multi_label, anchors=examples.anchors, start_from=start_from,
+    )  # fmt: skip
+    return fitting.run(learn)
 
 
 def cross_validate(examples: Examples, settings: Settings, seed: int) -> HeldOut:
-    """Hold every fold out once: learn from the others, stop early on the next one, predict the one held out.
-
-    With two folds none is left to stop on, and training lasts `settings.epochs_unwatched`. The temperature is fitted
-    on the held-out logits (Guo et al. 2017): one number over all examples, which can hardly overfit.
-    """
-    from avrec_dag.understanding.network import Fitting
-
-    fold = folds_of(examples.classes, examples.sources, seed)
-    count = int(fold.max()) + 1
-    logits = np.zeros((len(fold), len(examples.names)), np.float32)
+    """Hold every fold out once: learn from all the others, predict the one held out."""
+    fold = folds_of(examples.classes, examples.groups, seed)
+    logits = np.zeros(examples.targets.shape, np.float32)
     epochs = []
-    for number in range(count):
-        watched = (number + 1) % count if count > 2 else -1
-        learn, watch = np.flatnonzero((fold != number) & (fold != watched)), np.flatnonzero(fold == watched)
-        fitting = Fitting(examples.tokens, examples.classes, len(examples.names), settings, seed + number)
-        weights, best = fitting.run(learn, watch)
-        epochs.append(best)
+    for number in range(int(fold.max()) + 1):
         held = fold == number
+        weights, count = fitted(examples, np.flatnonzero(~held), settings, seed + number)
+        epochs.append(count)
         logits[held] = Classifier(examples.names, 1.0, 0.0, settings, weights).logits(examples.tokens[held])
-    temperature = temperature_of(logits, examples.classes)
-    return HeldOut(softmax(logits / temperature), fold, temperature, tuple(epochs))
+    return calibrated(logits, examples, fold, tuple(epochs))
 
 
-def temperature_of(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
-    """The divisor from 0.25 to 4 under which the logits' log loss is least.
-
-    Targets are (n + 1) / (n + 2) in place of 1 (Platt 1999): nothing that n examples get right makes the next one certain.
-    """
-    n, n_classes = logits.shape
-    doubt = 1 / (n + 2)
-    targets = np.full((n, n_classes), doubt / max(n_classes - 1, 1))
-    targets[np.arange(n), classes] = 1 - doubt
-    candidates = np.geomspace(0.25, 4, 49)
-    losses = [-(targets * np.log(softmax(logits / one).clip(1e-12))).sum(axis=1).mean() for one in candidates]
-    return float(candidates[int(np.argmin(losses))])
+def calibrated(logits: NDArray[np.float32], examples: Examples, fold: NDArray[np.int64], epochs: tuple[int, ...] = ()) -> HeldOut:
+    """Temperature and thresholds from held-out logits: of each fold by what the other folds say, and of everything for the model."""
+    targets, several = examples.targets, examples.multi_label
+    probs, said = np.zeros_like(logits), np.zeros(logits.shape, bool)
+    for number in np.unique(fold):
+        held = fold == number
+        temperature = temperature_of(logits[~held], targets[~held], multi_label=several)
+        probs[held] = chances(logits[held], temperature, multi_label=several)
+        limits = thresholds_of(chances(logits[~held], temperature, multi_label=several), targets[~held])
+        said[held] = probs[held] >= limits if several else probs[held] == probs[held].max(axis=1, keepdims=True)
+    temperature = temperature_of(logits, targets, multi_label=several)
+    limits = thresholds_of(chances(logits, temperature, multi_label=several), targets)
+    return HeldOut(logits, probs, said, fold, temperature, limits, epochs)
