@@ -37,9 +37,9 @@ def frame_embeddings(context: dg.AssetExecutionContext, store: Store, compute: C
 
 
 @dg.asset(**graph.of("audio_embeddings"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
-def audio_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+def audio_embeddings(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
     """One unit vector per item from its sound, the same in the space shared with text, and the events its encoder hears."""
-    return _day_of(context, store, compute, EmbedAudio(store.uri, compute.encoders))
+    return _day_of(context, store, compute, EmbedAudio(store.uri, compute.encoders, media.uri))
 
 
 @dg.asset(**graph.of("transcripts"), kinds={"ffmpeg", "parquet"}, pool=graph.GPU_POOL)

@@ -86,7 +86,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("frame_embeddings", f"2:{r.frame_encoder}:{joint}", {"frames": ("frames",)},
              {"frames": ("blob", "t_s", "shot", "shot_starts_s"), "raw_media": ("duration_s",)}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
-             {"audio_spectrograms": ("blob",)}),
+             {"audio_spectrograms": ("blob", "n_windows")}),
         Step("transcripts", f"1:{r.speech}:{r.audio_events}", {"raw_media": ("audio",), "audio_spectrograms": ()},
              {"audio_spectrograms": ("speech_share",)}, off=r.speech == "off"),
         Step("screen_text", f"1:{r.screen_text}", {"frames": ("frames",)},

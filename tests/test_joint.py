@@ -13,6 +13,7 @@ from avrec_dag.encoders import registry
 from avrec_dag.encoders.base import EncoderSpec, Matrix, unit_rows
 from avrec_dag.encoders.joint import TOP, JointSpace, class_vectors
 from avrec_dag.encoders.packaged import audio, image
+from avrec_dag.encoders.packaged.text import UseMultilingual
 from avrec_dag.encoders.weights import located
 from avrec_dag.media.log_mel import log_mel
 from avrec_dag.steps import Recipe, graph
@@ -121,10 +122,10 @@ def test_without_classes_or_without_any_probability_there_is_no_place(names: tup
 def test_class_names_are_encoded_once_and_read_from_the_cache_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVREC_CACHE", str(tmp_path))
     class_vectors.cache_clear()
-    made = class_vectors(("apple", "苹果"), "use-multilingual")
+    made = class_vectors(("apple", "苹果"), UseMultilingual.spec)
     (stored,) = tmp_path.iterdir()
     class_vectors.cache_clear()
-    np.testing.assert_array_equal(class_vectors(("apple", "苹果"), "use-multilingual"), made)
+    np.testing.assert_array_equal(class_vectors(("apple", "苹果"), UseMultilingual.spec), made)
     assert list(tmp_path.iterdir()) == [stored]
     np.testing.assert_allclose(made, registry.load("use-multilingual").encode(["apple", "苹果"]), atol=1e-6)
 

@@ -56,7 +56,7 @@ def _understand(library: Library, ledger: Ledger, media: str, store: str) -> Non
         "frames": SampleFrames(media, store, settings.sampling),
         "audio_spectrograms": Listen(media, store),
         "frame_embeddings": EmbedFrames(store, settings.encoders),
-        "audio_embeddings": EmbedAudio(store, settings.encoders),
+        "audio_embeddings": EmbedAudio(store, settings.encoders, media),
         "transcripts": Transcribe(media, settings.speech),
         "screen_text": ReadScreen(store, settings.screen_text),
         "text_embeddings": EmbedText(settings.encoders),

@@ -93,6 +93,27 @@ class SoundTagger(Tagger, Protocol):
         ...
 
 
+@runtime_checkable
+class WaveformTagger(Tagger, Protocol):
+    """A tagger of sound that wants the waveform itself: float32 (n,) in [-1, 1], mono, one window after the other.
+
+    Attributes:
+        held: Windows held in memory at once.
+    """
+
+    held: int
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate it wants."""
+        ...
+
+    @property
+    def window_s(self) -> float:
+        """The longest sound it takes at once."""
+        ...
+
+
 def unit_rows(matrix: NDArray[np.floating]) -> Matrix:
     """Each row in unit length, float32; a row of zeros stays zero."""
     rows = np.asarray(matrix, np.float32)

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.encoders import registry, shots
-from avrec_dag.encoders.base import Matrix, Picture, Tagger, unit_rows
+from avrec_dag.encoders.base import Matrix, Picture, SoundTagger, Tagger, WaveformTagger, unit_rows
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.errors import AvrecError
 from avrec_dag.items import Item, Row
+from avrec_dag.media.log_mel import HOP, SAMPLE_RATE_HZ
+from avrec_dag.media.uploads import MediaSource
+from avrec_dag.media.windows import windows
 from avrec_dag.storage import Blobs
 
 MOST_FRAMES = 4096
@@ -54,16 +57,27 @@ class EmbedAudio:
     Attributes:
         store_uri: Where the spectrograms' blobs are.
         preset: Which encoders, as in `registry.preset`.
+        media_uri: The media library, for encoders that want the waveform.
     """
 
     store_uri: str
     preset: str = "packaged"
+    media_uri: str = ""
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of vector, joint and classes."""
-        blobs, tagger = Blobs(self.store_uri), registry.load_sound(self.preset)
-        patches = (tagger.patches(_log_mel(blobs, _blob(item, "audio_spectrograms"))) for item in items)
-        return _rows(items, patches, tagger, self.preset, "n_patches")
+        tagger = registry.load_sound(self.preset)
+        return _rows(items, (self._patches(item, tagger) for item in items), tagger, self.preset, "n_patches")
+
+    def _patches(self, item: Item, tagger: SoundTagger | WaveformTagger) -> Iterable[Matrix]:
+        if not isinstance(tagger, WaveformTagger):
+            return tagger.patches(_log_mel(Blobs(self.store_uri), _blob(item, "audio_spectrograms")))
+        return self._windows(item, tagger)
+
+    def _windows(self, item: Item, tagger: WaveformTagger) -> Iterator[Matrix]:
+        duration_s = float(str(item.parents["audio_spectrograms"]["n_windows"])) * HOP / SAMPLE_RATE_HZ
+        with MediaSource(self.media_uri).open(item.key) as file:
+            yield from windows(file, item.key, tagger.sample_rate_hz, tagger.window_s, duration_s)
 
 
 def _rows(
@@ -104,11 +118,12 @@ def _tagged(parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger) -> tupl
     owners: list[int] = []
     held: list[Matrix | Picture] = []
     tagged: list[tuple[Matrix, Matrix]] = []
+    most = tagger.held if isinstance(tagger, WaveformTagger) else HELD
     for number, one in enumerate(parts):
         for part in one:
             owners.append(number)
             held.append(part)
-            if len(held) == HELD:
+            if len(held) == most:
                 tagged.append(tagger.tag(held))
                 held = []
     if held:

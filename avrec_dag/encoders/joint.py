@@ -30,6 +30,7 @@ from avrec_dag.encoders import registry
 from avrec_dag.encoders.base import EncoderSpec, Matrix, QueryEncoder, TextTower, unit_rows
 from avrec_dag.encoders.cache import cached
 from avrec_dag.encoders.packaged.image import imagenet_names
+from avrec_dag.errors import SettingError
 
 TOP = 10
 """Classes of an item that count; those after them have hardly any probability, but add noise."""
@@ -95,7 +96,9 @@ class JointSpace:
         Returns:
             float32 (dim,), unit length; None where neither says anything.
         """
-        if encoder in self.blocks[:-1]:
+        if encoder.paired and encoder not in self.blocks:
+            raise SettingError(f"{encoder.name} changed on disk while it was in use; run the same again")
+        if encoder.paired:
             return self._in_block(encoder, vector[None])[0]
         return self.from_classes(names, probs)
 
@@ -112,7 +115,7 @@ class JointSpace:
         if not len(names) or not float(np.max(probs)) > 0:
             return None
         best, text = np.argsort(-np.asarray(probs), kind="stable")[:TOP], self.blocks[-1]
-        places = class_vectors(tuple(names), text.name)[best] - _origin(text, "item")
+        places = class_vectors(tuple(names), text)[best] - _origin(text, "item")
         place = np.asarray(probs, np.float32)[best] @ places
         return self._in_block(text, unit_rows(place)[None])[0] if np.linalg.norm(place) > 1e-6 else None
 
@@ -132,10 +135,9 @@ class JointSpace:
 
 
 @cache
-def class_vectors(names: tuple[str, ...], encoder: str, side: Side = "item") -> Matrix:
+def class_vectors(names: tuple[str, ...], spec: EncoderSpec, side: Side = "item") -> Matrix:
     """The names of classes as texts: float32 (n, d), kept in the cache because a thousand names take seconds."""
-    spec = registry.load(encoder).spec
-    told = hashlib.sha256("\n".join((side, encoder, *names)).encode()).hexdigest()
+    told = hashlib.sha256("\n".join((side, spec.name, *names)).encode()).hexdigest()
     stem = f"names-{spec.digest[:12]}-{told[:16]}"
 
     def make() -> bytes:
@@ -149,6 +151,8 @@ def class_vectors(names: tuple[str, ...], encoder: str, side: Side = "item") -> 
 def _texts(spec: EncoderSpec, texts: tuple[str, ...], side: Side) -> Matrix:
     """What an encoder makes of texts: with its text tower, or as a query where it treats queries as something else."""
     encoder = registry.load(spec.name)
+    if encoder.spec != spec:
+        raise SettingError(f"{spec.name} changed on disk while it was in use; run the same again")
     if spec.paired:
         return cast("TextTower", encoder).encode_texts(texts)
     if side == "query" and isinstance(encoder, QueryEncoder):
@@ -159,7 +163,7 @@ def _texts(spec: EncoderSpec, texts: tuple[str, ...], side: Side) -> Matrix:
 def _background(spec: EncoderSpec, side: Side) -> Matrix:
     queries_differ = not spec.paired and isinstance(registry.load(spec.name), QueryEncoder)
     captions = tuple(CAPTIONS[spec.modality].format(name) for name in imagenet_names())
-    return class_vectors(captions, spec.name, side if queries_differ else "item")
+    return class_vectors(captions, spec, side if queries_differ else "item")
 
 
 @cache

@@ -6,7 +6,7 @@ A new encoder is one class that keeps `base.Encoder` (`Tagger` for pictures, `So
 
 `AVREC_ENCODERS=packaged+my-encoder` then puts it in the place of the packaged one of its modality. Its digest enters the
 versions of what it makes, so that the next run recomputes exactly that. The line stands here, not in a notebook, because
-worker processes import this module anew.
+worker processes import this module anew. Models of the hub need no line: any name with a slash in it means one (`encoders.hub`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
-from avrec_dag.encoders import events
-from avrec_dag.encoders.base import Encoder, EncoderSpec, SoundTagger, Tagger
+from avrec_dag.encoders import events, hub
+from avrec_dag.encoders.base import Encoder, EncoderSpec, Modality, SoundTagger, Tagger, WaveformTagger
 from avrec_dag.encoders.packaged import audio, image, text
 from avrec_dag.encoders.weights import located
 from avrec_dag.errors import SettingError
 
+_REPLACED: tuple[Modality, ...] = ("frame", "audio", "text")
 _MAKERS: dict[str, Callable[[], Encoder]] = {}
 _SPECS: dict[str, EncoderSpec] = {events.SPEC.name: events.SPEC}
 
@@ -28,7 +29,7 @@ def register(encoder: Any) -> None:
     """Make a class known under the name of its `spec`; it is constructed without arguments."""
     _SPECS[encoder.spec.name] = encoder.spec
     _MAKERS[encoder.spec.name] = encoder
-    load.cache_clear()
+    _made.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,17 @@ def specs() -> tuple[EncoderSpec, ...]:
     return tuple(_SPECS[name] for name in sorted(_SPECS))
 
 
-@cache
 def load(name: str) -> Encoder:
-    """The encoder of this name, one per process. Weights are read at its first use.
+    """The encoder of this name, or the model of the hub or folder, one per process. Weights are read at its first use.
 
     Raises:
-        SettingError: No encoder has this name.
+        SettingError: No encoder has this name, or the model is not here or not fit; the sentence says what to do.
     """
+    return hub.load(name) if hub.is_hub_name(name) else _made(name)
+
+
+@cache
+def _made(name: str) -> Encoder:
     if name not in _MAKERS:
         raise SettingError(f"no encoder is called {name!r}; known are {', '.join(sorted(_MAKERS))}")
     return _MAKERS[name]()
@@ -83,29 +88,57 @@ def load_frames(preset_name: str) -> Tagger:
     return cast("Tagger", load(preset(preset_name).frame.name))
 
 
-def load_sound(preset_name: str) -> SoundTagger:
+def load_sound(preset_name: str) -> SoundTagger | WaveformTagger:
     """The sound encoder of a preset."""
-    return cast("SoundTagger", load(preset(preset_name).audio.name))
+    return cast("SoundTagger | WaveformTagger", load(preset(preset_name).audio.name))
 
 
 def preset(name: str) -> Preset:
     """The encoders a setting means.
 
     Args:
-        name: `packaged`, or `packaged+NAME+...` where each named encoder takes the place of the packaged one of its modality.
+        name: `packaged`, or `hub` for the models of `hub.EXAMPLES`; then any number of `+NAME` (an encoder that is registered) or
+            `+MODALITY=NAME` (frame, audio or text; also any model of the hub by name, or a folder), each in the place of the one of
+            its modality: `packaged+frame=google/siglip2-base-patch16-224`, `hub+audio=/models/clap`.
 
     Raises:
-        SettingError: The preset or an encoder is unknown.
+        SettingError: The preset or an encoder is unknown, or a model is missing or of the wrong kind.
     """
     base, *others = name.split("+")
-    if base != "packaged":
-        raise SettingError(f"AVREC_ENCODERS={name!r} is no set of encoders; use packaged, or packaged+NAME with one of {_names()}")
-    chosen = Preset(image.EfficientNetLite0.spec, _sound(), text.UseMultilingual.spec, events.SPEC)
+    if base not in ("packaged", "hub"):
+        raise SettingError(f"AVREC_ENCODERS={name!r} is no set of encoders; use packaged, packaged+NAME with one of {_names()}, or hub")
+    hub_names = {modality: hub.EXAMPLES[modality] for modality in _REPLACED} if base == "hub" else {}
+    named: dict[Modality, str] = {}
     for other in others:
-        if other not in _SPECS:
-            raise SettingError(f"AVREC_ENCODERS={name!r}: no encoder is called {other!r}; known are {_names()}")
-        chosen = replace(chosen, **{_SPECS[other].modality: _SPECS[other]})
-    return chosen
+        modality, _, model = other.rpartition("=")
+        named[_modality(name, modality, model)] = model
+    wanted = hub_names | named
+    chosen = Preset(image.EfficientNetLite0.spec, _sound(), text.UseMultilingual.spec, events.SPEC)
+    found = [(modality, _spec(name, modality, model)) for modality, model in wanted.items() if not hub.is_hub_name(model)]
+    return replace(chosen, **dict(found), **hub.specs({modality: model for modality, model in wanted.items() if hub.is_hub_name(model)}))
+
+
+def _modality(setting: str, told: str, model: str) -> Modality:
+    """The modality that a part of a setting is about."""
+    if told in _REPLACED:
+        return told
+    if told:
+        raise SettingError(f"AVREC_ENCODERS={setting!r}: {told!r} is no modality; use {', '.join(_REPLACED)}, as in packaged+frame=NAME")
+    if hub.is_hub_name(model):
+        return hub.spec(model).modality
+    if model not in _SPECS:
+        raise SettingError(f"AVREC_ENCODERS={setting!r}: no encoder is called {model!r}; known are {_names()}")
+    return _SPECS[model].modality
+
+
+def _spec(setting: str, modality: Modality, model: str) -> EncoderSpec:
+    if model not in _SPECS:
+        raise SettingError(
+            f"AVREC_ENCODERS={setting!r}: no encoder is called {model!r}; known are {_names()}, and a folder needs a slash in it"
+        )
+    if _SPECS[model].modality != modality:
+        raise SettingError(f"AVREC_ENCODERS={setting!r}: {model} encodes {_SPECS[model].modality}, not {modality}")
+    return _SPECS[model]
 
 
 def _names() -> str:

@@ -66,7 +66,7 @@ class EfficientNetLite0:
 
     @cached_property
     def _forward(self) -> Forward:
-        return on_torch(self.device) if self.device == "cuda" else on_onnx()
+        return on_torch(devices.place()) if self.device == "cuda" else on_onnx()
 
 
 def fitted(picture: Picture) -> Picture:
