@@ -66,16 +66,25 @@ def _lines(file: Path) -> list[tuple[int, object]]:
         raise typer.BadParameter(f"{file} is not a readable file of JSON lines: {error}") from None
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    encoders: Annotated[
+        str | None, typer.Option(help="Look at these encoders instead of those of AVREC_ENCODERS: packaged, hub, …")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """What is installed, which encoders and device are used, what is missing and the command that mends it."""
+    from avrec_dag.encoders import registry
     from avrec_dag.encoders.doctor import findings
+    from resources.profiles import Settings
 
-    found = findings()
+    preset = encoders or Settings.from_env().encoders
+    found = findings(preset)
     if as_json:
         output.show_json([{"name": one.name, "ok": one.ok, "detail": one.detail, "remedy": one.remedy} for one in found])
     else:
         rows = [["ok" if one.ok else "MISSING", one.name, one.detail, "" if one.ok else one.remedy] for one in found]
         output.show_table(["", "part", "found", "what to do"], rows)
+    registry.preset(preset)  # encoders that cannot be used are a wrong setting: one sentence, and 2
     if not all(one.ok for one in found):
         raise typer.Exit(1)
 

@@ -38,12 +38,12 @@ class Finding:
     remedy: str = ""
 
 
-def findings() -> list[Finding]:
-    """Everything the library needs from the machine: Python, device, memory, disk, packages, weights and optional extras.
+def findings(encoders: str = "packaged") -> list[Finding]:
+    """Everything the library needs from the machine, with those encoders: Python, device, disk, packages, weights and extras.
 
     Weight files are read whole and their hash compared, about 50 MB.
     """
-    return [*_machine(), _sound_encoder(), *_weights(), *_packages()]
+    return [*_machine(), *_chosen(encoders), _sound_encoder(), *_weights(), *_packages()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -68,6 +68,23 @@ def _device() -> str:
     import torch
 
     return f"cuda ({torch.cuda.get_device_name()})"
+
+
+def _chosen(encoders: str) -> Iterator[Finding]:
+    """The encoders of a preset by modality; one finding where it cannot be used."""
+    try:
+        preset = registry.preset(encoders)
+    except SettingError as error:
+        yield Finding(f"encoders {encoders}", False, str(error), _command(str(error)))
+        return
+    for spec in (preset.frame, preset.audio, preset.text):
+        yield Finding(f"encoder {spec.modality}", True, f"{spec.name}, {spec.dim} numbers, digest {spec.digest[:12]}")
+
+
+def _command(sentence: str) -> str:
+    """The command that a sentence quotes, else the sentence."""
+    quoted = re.search(r"`([^`]+)`", sentence)
+    return quoted[1] if quoted else sentence
 
 
 def _sound_encoder() -> Finding:

@@ -43,6 +43,11 @@ class EmbedFrames:
     store_uri: str
     preset: str = "packaged"
 
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes on a graphics card."""
+        return registry.load(registry.preset(self.preset).frame.name).device != "cpu"
+
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of vector and joint, `shots` that of the shots' vectors and times."""
         blobs = Blobs(self.store_uri)
@@ -63,6 +68,11 @@ class EmbedAudio:
     store_uri: str
     preset: str = "packaged"
     media_uri: str = ""
+
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes on a graphics card."""
+        return registry.load(registry.preset(self.preset).audio.name).device != "cpu"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of vector, joint and classes."""

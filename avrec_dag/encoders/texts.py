@@ -33,6 +33,11 @@ class EmbedText:
 
     preset: str = "packaged"
 
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes on a graphics card."""
+        return registry.load(registry.preset(self.preset).text.name).device != "cpu"
+
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of encoder and texts, of which the vector is a function.
 

@@ -10,18 +10,31 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING
 
+from avrec_dag.encoders import devices
 from avrec_dag.engine.base import DIED, THREADS, attempt, worker_count
 from avrec_dag.errors import AvrecError
 from avrec_dag.items import Item, Row, Task
 
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
 
 class Local:
-    """Runs batches over spawned processes, started at the first batch and kept for every task after it."""
+    """Runs batches over spawned processes, started at the first batch and kept for every task after it.
+
+    A task that computes on graphics cards (`on_card`) has a process for each card instead of one for each core: more would
+    each hold the model in the card's memory, and gain nothing.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = worker_count(workers)
-        self._pool: ProcessPoolExecutor | None = None
+        self._pools: dict[int, ProcessPoolExecutor] = {}
+
+    def at_once(self, task: Task) -> int:
+        """Processes that a task is run over."""
+        return min(self.workers, devices.cards() or self.workers) if getattr(task, "on_card", False) else self.workers
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
         """As `Engine.run`; at most twice as many batches as workers are in flight, so memory stays bounded.
@@ -35,7 +48,7 @@ class Local:
         finished = False
         try:
             while True:
-                flying |= {self._submit(task, batch): batch for batch in islice(stream, 2 * self.workers - len(flying))}
+                flying |= {self._submit(task, batch): batch for batch in islice(stream, 2 * self.at_once(task) - len(flying))}
                 if not flying:
                     break
                 done = wait(flying, return_when=FIRST_COMPLETED).done
@@ -56,10 +69,11 @@ class Local:
                 self.close()
 
     def _submit(self, task: Task, batch: Sequence[Item]) -> Future[list[Row]]:
-        if self._pool is None:
-            self._pool = _start(self.workers)
+        size = self.at_once(task)
+        if size not in self._pools:
+            self._pools[size] = _start(size)
         try:
-            return self._pool.submit(attempt, task, batch)
+            return self._pools[size].submit(attempt, task, batch)
         except BrokenProcessPool as error:  # a worker died since the last look
             broken: Future[list[Row]] = Future()
             broken.set_exception(error)
@@ -80,12 +94,11 @@ class Local:
 
     def close(self) -> None:
         """Stop the workers at once; the next batch starts new ones."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        for process in list((pool._processes or {}).values()):  # Python 3.14 names this terminate_workers
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            for process in list((pool._processes or {}).values()):  # Python 3.14 names this terminate_workers
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _broken(future: Future[list[Row]]) -> bool:
@@ -98,7 +111,8 @@ def _start(workers: int) -> ProcessPoolExecutor:
     Raises:
         AvrecError: They do not.
     """
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _begin, (context.Value("i", 0),))
     try:
         with _environment(THREADS):  # numeric libraries read it when they load, which may be before any code of ours runs in a worker
             wait([pool.submit(os.getpid) for _ in range(workers)])
@@ -110,9 +124,12 @@ def _start(workers: int) -> ProcessPoolExecutor:
     return pool
 
 
-def _begin() -> None:
-    """Set up a worker: Ctrl-C is the parent's business, and the parent's end is the worker's end."""
+def _begin(started: "Synchronized[int]") -> None:
+    """Set up a worker: Ctrl-C is the parent's business, and the parent's end is the worker's end; it takes the next number."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with started.get_lock():
+        os.environ[devices.ORDINAL] = str(started.value)
+        started.value += 1
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
     threading.Thread(target=_end_with_parent, daemon=True).start()

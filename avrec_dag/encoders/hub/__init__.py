@@ -78,7 +78,7 @@ def _encoder(found: ModelFolder) -> Encoder:
 
     makers = {"frame": PictureText, "audio": SoundText, "text": Texts}
     if found.modality not in makers:
-        raise SettingError(f"{found.name} is {found.kind}, which gives no vectors; name it in AVREC_SPEECH=hub:{found.name} instead")
+        raise SettingError(f"{found.name} is {found.kind}, which gives no vectors; name it in AVREC_SPEECH=hub:{found.name}")
     return makers[found.modality](found)
 
 
