@@ -19,8 +19,8 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-ORDINAL = "AVREC_WORKER_ORDINAL"
-"""Which of an engine's workers a process is, counted from 0; the engine sets it."""
+ORDINAL = "WORKER_ORDINAL"
+"""Which of an engine's workers a process is, counted from 0; the engine sets it, nobody else."""
 
 
 @cache
