@@ -28,7 +28,9 @@ INGEST_TABLES = (
     "text_embeddings", "fused_features", "technical_quality", "fingerprints",
     "moderation",
 )  # fmt: skip
-TRAIN_TABLES = ("duplicates", "label_corrections", "labels", "content_classifier", "classifier_evaluation")
+TRAIN_TABLES = (
+    "duplicates", "label_corrections", "labels", "classifier_candidate", "classifier_decision", "content_classifier", "classifier_evaluation",
+)  # fmt: skip
 RECOMMEND_TABLES = (
     "moderation_decisions", "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations",
     "recommendation_health",
@@ -195,5 +197,13 @@ nightly_lists = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Everyone's list at least once a day, even where some run of the night failed.",
 )
+weekly_refit = dg.ScheduleDefinition(
+    name="weekly_refit",
+    job=train_classifier,
+    cron_schedule="0 4 * * 0",
+    run_config={"ops": {"classifier_candidate": {"config": {"anew": True}}}},
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="A challenger trained from the beginning, where the last one was an update: what many updates may have lost comes back.",
+)
 SENSORS = [media_arrivals, label_arrivals, what_follows]
-SCHEDULES = [nightly_catch_up, nightly_feedback, nightly_training, nightly_lists]
+SCHEDULES = [nightly_catch_up, nightly_feedback, nightly_training, nightly_lists, weekly_refit]

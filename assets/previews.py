@@ -125,6 +125,20 @@ def _timed(told: Sequence[Record]) -> str:
     return "<br>".join(f"{clock(one['start_s'])} {plain(one['text'], 200)}" for one in told[:_LISTED]) + more
 
 
+def _decisions(ledger: Ledger, _: Blobs, partition: str) -> str:
+    """The newest decision with both tables, and the ones before it."""
+    rows = ledger.rows("classifier_decision", partition, ["decided_at", "adopted", "reason", "metrics"]).to_pylist()
+    rows.sort(key=lambda r: r["decided_at"], reverse=True)
+    if not rows:
+        return ""
+    models = list(dict.fromkeys(one["metric"] for one in rows[0]["metrics"] or ()))
+    values = {(one["model"], one["metric"]): f"{one['value']:.3f}" for one in rows[0]["metrics"] or ()}
+    both = [[plain(name), values.get(("champion", name), "–"), values.get(("challenger", name), "–")] for name in models]
+    told = [[f"{r['decided_at']:%Y-%m-%d %H:%M}", "challenger" if r["adopted"] else "champion", plain(r["reason"], 300)] for r in rows[:10]]
+    tables = [table(["metric", "champion", "challenger"], both)] if both else []
+    return "\n\n".join([*tables, table(["decided", "serves", "why"], told)])
+
+
 Show = Callable[[Ledger, Blobs, str], str]
 _SHOWN: dict[str, tuple[str, Show]] = {
     "frames": ("avrec/contact_sheets", _sheets),
@@ -136,6 +150,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "content_classes": ("avrec/classes", _classes),
     "duplicates": ("avrec/groups_of_copies", duplicate_groups),
     "moderation_decisions": ("avrec/kept_back", kept_back),
+    "classifier_decision": ("avrec/decisions", _decisions),
     "technical_quality": ("avrec/weakest", _technical),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),

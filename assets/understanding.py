@@ -7,9 +7,11 @@ from assets.results import materialized
 from avrec_dag.duplicates.stage import update_duplicates
 from avrec_dag.labelling.stage import update_corrections
 from avrec_dag.steps import WHOLE
+from avrec_dag.understanding.candidates import update_candidate
+from avrec_dag.understanding.decisions import update_champion, update_decision
 from avrec_dag.understanding.evaluating import update_evaluation
 from avrec_dag.understanding.labels import KeepLabels
-from avrec_dag.understanding.stage import classes_task, update_classifier
+from avrec_dag.understanding.stage import classes_task
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.store import Store
@@ -35,12 +37,36 @@ def labels(context: dg.AssetExecutionContext, store: Store, compute: Compute) ->
     return materialized(outcome, store)
 
 
-@dg.asset(**graph.of("content_classifier"), kinds={"pytorch", "safetensors"}, pool=graph.GPU_POOL)
-def content_classifier(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
-    """The model that tells classes from fused features, trained anew when labels or more than 5 % of the vectors changed."""
-    step, encoders = graph.STEPS["content_classifier"], compute.encoders
-    outcome = update_classifier(store.ledger, store.blobs, step, run_id=context.run.run_id, encoders=encoders)
+class Training(dg.Config):
+    """How a challenger is trained.
+
+    Attributes:
+        anew: From the beginning, not from where the classifier that serves stands.
+    """
+
+    anew: bool = False
+
+
+@dg.asset(**graph.of("classifier_candidate"), kinds={"pytorch", "safetensors"}, pool=graph.GPU_POOL)
+def classifier_candidate(context: dg.AssetExecutionContext, config: Training, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """A challenger to the classifier that serves, taught what is new since: when labels or more than 5 % of the vectors changed."""
+    step, run_id = graph.STEPS["classifier_candidate"], context.run.run_id
+    outcome = update_candidate(store.ledger, store.blobs, step, run_id=run_id, encoders=compute.encoders, anew=config.anew)
     return materialized(outcome, store)
+
+
+@dg.asset(**graph.of("classifier_decision"), kinds={"numpy", "parquet"})
+def classifier_decision(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """Whether the challenger takes the champion's place: both on the same held-out items, the interval, the reason; older ones stay."""
+    step, encoders = graph.STEPS["classifier_decision"], compute.encoders
+    outcome = update_decision(store.ledger, store.blobs, step, run_id=context.run.run_id, encoders=encoders)
+    return materialized(outcome, store)
+
+
+@dg.asset(**graph.of("content_classifier"), kinds={"safetensors"})
+def content_classifier(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+    """The classifier that serves, the champion: the last challenger that was adopted."""
+    return materialized(update_champion(store.ledger, run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("classifier_evaluation"), kinds={"scikitlearn", "parquet"})

@@ -170,6 +170,16 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("labels", TEXTS), ("source", pa.string()), ("origin", pa.string()),  # sidecar or person
         *_labelled(),
     ]),
+    ("classifier_candidate", "model_id", _model()),
+    ("classifier_decision", "decision_id", [
+        ("decided_at", pa.timestamp("us", tz="UTC")), ("champion_version", pa.string()), ("candidate_version", pa.string()),
+        ("adopted", pa.bool_()), ("reason", pa.string()),
+        # Score of the challenger less the champion's, and its 95 % interval; null where they were not compared.
+        ("difference", pa.float64()), ("low", pa.float64()), ("high", pa.float64()),
+        ("n_items", pa.int64()),  # held-out items both were judged on
+        ("metrics", pa.list_(METRIC)),  # of champion and challenger
+        ("details", pa.string()), ("picture", pa.string()),
+    ]),
     ("content_classifier", "model_id", _model()),
     ("classifier_evaluation", "evaluation_id", _evaluation()),
     ("content_classes", "media_id", [

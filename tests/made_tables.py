@@ -20,6 +20,7 @@ _MEASURED = {"model_version": "1", "evaluated_at": AT, "picture": "p.png"}
 _ACCURACY = [
     {"model": "content_classifier", "metric": name, "value": value} for name, value in (("accuracy", 0.9), ("majority_accuracy", 0.2))
 ]
+_BOTH = [{"model": name, "metric": "accuracy", "value": value} for name, value in (("champion", 0.8), ("challenger", 0.9))]
 _NDCG = [{"model": name, "metric": "ndcg@10", "value": value} for name, value in (("blend", 0.4), ("popularity", 0.1))]
 FIELDS = {
     "raw_media": ("video", "audio", "metadata", "labels"),
@@ -78,6 +79,11 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     },
     "label_corrections": {"labels": ["cat"], "previous": None, "labelled_by": "ada", "labelled_at": AT},
     "labels": {"labels": ["cat"], "source": "a", "origin": "person", "labelled_by": "ada", "labelled_at": AT},
+    "classifier_candidate": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
+    "classifier_decision": {
+        "decided_at": AT, "champion_version": "0", "candidate_version": "1", "adopted": True, "reason": "better", "picture": "p.png",
+        "difference": 0.1, "low": 0.0, "high": 0.2, "n_items": 3, "metrics": _BOTH, "details": "{}",
+    },
     "content_classifier": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
     "classifier_evaluation": {**_MEASURED, "metrics": _ACCURACY, "details": "{}"},
     "content_classes": {"labels": ["cat"], "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25], "method": "classifier"},
@@ -99,7 +105,12 @@ def partition_of(table: str) -> str:
 
 
 def keys_of(table: str) -> tuple[str, ...]:
-    own = {"feedback_events": ("e-ada", "e-bob"), "classifier_evaluation": ("1",), "recommender_evaluation": ("v",)}
+    own = {
+        "feedback_events": ("e-ada", "e-bob"),
+        "classifier_decision": ("1",),
+        "classifier_evaluation": ("1",),
+        "recommender_evaluation": ("v",),
+    }
     by_key = {"media_id": KEYS, "user_id": PEOPLE, "metric": ("users_covered", "repeats")}
     return own.get(table) or by_key.get(TABLES[table].key) or (table,)
 

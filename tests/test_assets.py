@@ -24,6 +24,7 @@ PICTURES = {
     "technical_quality": "avrec/weakest",
     "quality_scores": "avrec/best",
     "recommendations": "avrec/sample_lists",
+    "classifier_decision": "avrec/decision",
     "classifier_evaluation": "avrec/confusion_matrix",
     "recommender_evaluation": "avrec/ndcg",
 }

@@ -11,12 +11,14 @@ from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import WHOLE, Recipe, graph
 from avrec_dag.storage import Blobs
+from avrec_dag.understanding.candidates import update_candidate
 from avrec_dag.understanding.classes import AssignClasses
+from avrec_dag.understanding.decisions import update_champion, update_decision
 from avrec_dag.understanding.evaluating import update_evaluation
 from avrec_dag.understanding.fusion import Fuse
 from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.settings import Settings
-from avrec_dag.understanding.stage import MODEL, classes_task, update_classifier
+from avrec_dag.understanding.stage import CANDIDATE, DECISION, MODEL, classes_task
 from avrec_dag.understanding.topics import TOPICS
 
 DAY = "2026-01-01"
@@ -56,9 +58,13 @@ class Library:
         advance(self.ledger, run, STEPS["fused_features"], DAY, Fuse())
         advance(self.ledger, run, STEPS["labels"], WHOLE, KeepLabels())
 
-    def train(self, step=STEPS[MODEL], seed=0, settings=QUICK):
+    def train(self, step=STEPS[CANDIDATE], seed=0, settings=QUICK, *, anew=False):
+        """Train a challenger, decide, and let serve what the decision says; returns what training it did."""
         self.advance()
-        return update_classifier(self.ledger, self.blobs, step, seed=seed, settings=settings)
+        trained = update_candidate(self.ledger, self.blobs, step, seed=seed, settings=settings, anew=anew)
+        update_decision(self.ledger, self.blobs, STEPS[DECISION], seed=seed)
+        update_champion(self.ledger)
+        return trained
 
     def classify(self):
         return advance(self.ledger, engine("inline"), STEPS["content_classes"], DAY, classes_task(self.ledger, self.uri))
@@ -138,7 +144,7 @@ def test_more_than_five_per_cent_of_changed_vectors_retrain(trained):
     trained.upload("cat0.mp4", look=0, label="cat", source="cat0", seed=1)
     outcome = trained.train()
     assert outcome.computed == 1
-    assert "training vectors changed" in outcome.notes["retrained"]
+    assert "training vectors changed" in outcome.notes["trained"]
     assert trained.model["version"] != version
 
 
@@ -151,7 +157,7 @@ def test_a_label_a_source_the_code_the_seed_or_the_settings_retrain(trained, cha
         trained.upload("dog0.mp4", look=1, label="dog", source="elsewhere")
     elif change == "removal":
         trained.remove("dog0.mp4")
-    step = dataclasses.replace(STEPS[MODEL], code="another") if change == "code" else STEPS[MODEL]
+    step = dataclasses.replace(STEPS[CANDIDATE], code="another") if change == "code" else STEPS[CANDIDATE]
     settings = QUICK.model_copy(update={"dropout": 0.1}) if change == "settings" else QUICK
     assert trained.train(step, 1 if change == "seed" else 0, settings).computed == 1
     assert trained.model["version"] != version

@@ -84,6 +84,12 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "n_labels": "len(labels)",
         "a_person_has_a_name_and_a_time": "origin <> 'person' OR labelled_by IS NOT NULL AND labelled_at IS NOT NULL",
     },
+    "classifier_decision": {
+        "interval_holds_the_difference": "difference IS NULL OR low <= difference AND difference <= high",
+        "a_champion_that_stays_was_compared": "adopted OR difference IS NOT NULL AND n_items > 0",
+        "both_have_the_same_metrics": "difference IS NULL OR list_sort([m.metric FOR m IN metrics IF m.model = 'champion']) "
+                                      "= list_sort([m.metric FOR m IN metrics IF m.model = 'challenger'])",
+    },
     "classifier_evaluation": {
         **_METRICS, "accuracy": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1]",
         "beats_the_commonest_class": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1] "

@@ -118,6 +118,8 @@ def _moderated(ledger: "Ledger") -> set[str]:
 _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {
     "interactions": _people,
     "moderation_decisions": _moderated,
+    "classifier_candidate": lambda _: {"classifier_candidate"},
+    "classifier_decision": _current("classifier_candidate"),
     "content_classifier": lambda _: {"content_classifier"},
     "classifier_evaluation": _classifiers,
     "recommender": lambda _: {"recommender"},

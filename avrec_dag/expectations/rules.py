@@ -178,6 +178,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         "labels", *_present("source", "origin"), _between("n_labels", 0, 20), _among("origin", "sidecar", "person"),
         _true("a_person_has_a_name_and_a_time"),
     ),
+    "classifier_candidate": _some("classifier_candidate", *_present("trained_at", "details"), _between("n_examples", 0, None)),
+    "classifier_decision": _some(
+        "classifier_decision", *_present("decided_at", "candidate_version", "adopted", "reason"), _between("difference", -1, 1),
+        _true("interval_holds_the_difference"), _true("a_champion_that_stays_was_compared"), _true("both_have_the_same_metrics"),
+    ),
     "content_classifier": _some("content_classifier", *_present("trained_at", "details"), _between("n_examples", 0, None)),
     "classifier_evaluation": _some(
         "classifier_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None), *_shares("accuracy"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from avrec_dag.report.decisions import Decision, decided
 from avrec_dag.schema import TABLES
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Facts:
     health: tuple[Record, ...]
     tables: tuple[Record, ...]
     days: tuple[str, ...] = field(default=())
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def classes(self) -> list[tuple[str, list[Card]]]:
@@ -124,6 +126,7 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         health=tuple(sorted(_records(ledger, "recommendation_health"), key=lambda row: row["metric"])),
         tables=tuple({"name": name, "ok": ledger.counts(name).ok, "failed": ledger.counts(name).failed} for name in TABLES),
         days=tuple(sorted(ledger.partitions("raw_media"))),
+        decisions=decided(ledger),
     )
 
 

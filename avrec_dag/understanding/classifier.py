@@ -130,6 +130,22 @@ def load(blobs: Blobs, prefix: str) -> Classifier:
     return classifier
 
 
+def read_weights(blobs: Blobs, path: str) -> Weights:
+    """The arrays of one safetensors file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is too large, or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as tensors
+
+    try:
+        return tensors(_read(blobs, path))
+    except SafetensorError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _read(blobs: Blobs, path: str) -> bytes:
     with blobs.open(path) as file:
         raw = file.read(_LARGEST_BYTES + 1)

@@ -71,7 +71,7 @@ class Fitting:
             The weights of the best epoch, and its number, counted from 1.
         """
         s, watched = self.settings, watch is not None and len(watch) > 0
-        with _one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             luck = torch.Generator().manual_seed(self.seed)
             network, balance = self._begun(), self._balance(learn)
@@ -79,7 +79,7 @@ class Fitting:
             wanted = s.epochs if watched else max(s.epochs_unwatched, ceil(s.least_steps / steps_each))
             epochs = max(1, min(wanted, s.most_steps // steps_each))
             optimizer = torch.optim.AdamW(network.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(epochs * steps_each))
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(epochs * steps_each))
             best_loss, best_epoch, best = float("inf"), 0, {}
             for epoch in range(1, epochs + 1):
                 self._epoch(network, optimizer, schedule, learn, luck, balance)
@@ -87,10 +87,10 @@ class Fitting:
                     continue
                 loss = self._watch_loss(network, watch)
                 if loss < best_loss:
-                    best_loss, best_epoch, best = loss, epoch, _weights(network)
+                    best_loss, best_epoch, best = loss, epoch, weights_of(network)
                 elif epoch - best_epoch >= s.patience:
                     break
-            return (best, best_epoch) if best else (_weights(network), epochs)
+            return (best, best_epoch) if best else (weights_of(network), epochs)
 
     def _begun(self) -> Ensemble:
         network = Ensemble(self.targets.shape[1], self.settings)
@@ -139,7 +139,7 @@ class Fitting:
             return float(self._loss(network(self.tokens[rows]), self.targets[rows], None))
 
 
-def _rise_and_fall(steps: int) -> Callable[[int], float]:
+def rise_and_fall(steps: int) -> Callable[[int], float]:
     """Share of the learning rate at each step: a linear rise, then half a cosine (Loshchilov and Hutter 2017)."""
     warm = max(1, round(WARM_UP * steps))
 
@@ -150,7 +150,7 @@ def _rise_and_fall(steps: int) -> Callable[[int], float]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Matrices this small lose more to two threads waiting for each other than they gain, above all on busy cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -160,5 +160,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _weights(network: nn.Module) -> Weights:
+def weights_of(network: nn.Module) -> Weights:
+    """The parameters by name, copied to this machine's memory."""
     return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}

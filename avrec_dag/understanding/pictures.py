@@ -2,10 +2,11 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avrec_dag.understanding.challenge import Comparison, Verdict
 from avrec_dag.understanding.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -111,3 +112,29 @@ def _png(figure: "Figure") -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def decision(metrics: Sequence[Mapping[str, Any]], found: Comparison | None, chosen: Verdict, tolerance: float) -> bytes:
+    """Champion and challenger side by side, and where they were compared the difference with its interval, as a PNG."""
+    figure = _figure(9, 3.8)
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    models = list(dict.fromkeys(one["model"] for one in metrics))
+    for place, model in enumerate(models):
+        values = {one["metric"].replace("_", " "): one["value"] for one in metrics if one["model"] == model}
+        at = np.arange(len(values)) + 0.4 * (place - (len(models) - 1) / 2)
+        bars = left.barh(at, list(values.values()), 0.38, label=model, color="#4c78a8" if model == "challenger" else "#b0b7bf")
+        left.bar_label(bars, fmt="%.3f", fontsize=8)
+        left.set_yticks(range(len(values)), list(values))
+    left.invert_yaxis()
+    if models:
+        left.legend(fontsize=8)
+    right.set_yticks([])
+    right.set_xlabel("score, challenger less champion")
+    if found is not None:
+        right.axvspan(-tolerance, 0, color="#f6e3c5", label="tolerance")
+        right.axvline(0, color="black", linewidth=0.8)
+        right.plot([found.low, found.high], [0, 0], color="#4c78a8", linewidth=4, solid_capstyle="round", label="95 % interval")
+        right.plot([found.mean], [0], "o", color="black", label="mean")
+        right.legend(fontsize=8)
+    figure.suptitle("the challenger was adopted" if chosen.adopted else "the champion stays", fontsize=11)
+    return _png(figure)
