@@ -29,7 +29,8 @@ INGEST_TABLES = (
     "moderation",
 )  # fmt: skip
 TRAIN_TABLES = (
-    "duplicates", "label_corrections", "labels", "classifier_candidate", "classifier_decision", "content_classifier", "classifier_evaluation",
+    "duplicates", "label_corrections", "labels", "classifier_candidate", "classifier_decision", "content_classifier",
+    "classifier_evaluation",
 )  # fmt: skip
 RECOMMEND_TABLES = (
     "moderation_decisions", "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations",

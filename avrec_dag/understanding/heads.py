@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from avrec_dag.understanding.fitting import Fitting, one_thread, rise_and_fall, weights_of
 from avrec_dag.understanding.fusion import BLOCK, JOINT_SLOTS
-from avrec_dag.understanding.network import Ensemble, TokenNetwork, drop_modalities
+from avrec_dag.understanding.network import ANCHOR_SCALE, Ensemble, TokenNetwork, drop_modalities
 from avrec_dag.understanding.settings import Weights
 
 COPIES = 8
 """So often the transformer looks at each example, each time but the first with other modalities hidden."""
-STEPS = 100
+STEPS, RATE = 100, 0.5
+"""Steps of an update, and its highest learning rate as a share of a full training's."""
 _HEAD = ("direct", "bias", "trust", "leave.weight")
 _CHUNK = 1024
 
@@ -37,10 +38,10 @@ class HeadFitting(Fitting):
             torch.manual_seed(self.seed)
             luck = torch.Generator().manual_seed(self.seed)
             network, balance = self._begun().eval(), self._balance(learn)
+            heads = _begun_anew(network)
             rows = torch.from_numpy(learn).to(self.device).repeat(COPIES)
             kept, pooled = self._looked(network, torch.from_numpy(learn).to(self.device), luck)
-            heads = [value for name, value in network.named_parameters() if name.split(".", 2)[-1] in _HEAD]
-            optimizer = torch.optim.AdamW(heads, s.learning_rate, weight_decay=s.weight_decay)
+            optimizer = torch.optim.AdamW(heads, RATE * s.learning_rate, weight_decay=s.weight_decay)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(STEPS))
             epochs = -(-STEPS * s.batch // len(rows))
             order = torch.cat([torch.randperm(len(rows), generator=luck) for _ in range(epochs)]).to(self.device)
@@ -70,6 +71,15 @@ class HeadFitting(Fitting):
                         assert isinstance(member, TokenNetwork)
                         state.append(member.pooled(seen))
         return torch.cat(kept), [torch.cat(state) for state in states]
+
+
+def _begun_anew(network: Ensemble) -> list[nn.Parameter]:
+    """The parameters of the heads, where a network begins: zero, but for the trust in names."""
+    heads = [(name, value) for name, value in network.named_parameters() if name.split(".", 2)[-1] in _HEAD]
+    with torch.no_grad():
+        for name, value in heads:
+            value.fill_(ANCHOR_SCALE if name.endswith("trust") else 0.0)
+    return [value for _, value in heads]
 
 
 def _read(member: nn.Module, tokens: Tensor, pooled: Tensor, dropout: float) -> Tensor:

@@ -24,8 +24,8 @@ from avrec_dag.understanding.splits import folds_of
 from avrec_dag.understanding.training import HeldOut, calibrated, classifier_of, fitted
 
 _T = TypeVar("_T", np.float32, np.bool_)
-PER_CLASS = 20
-"""Exemplars of each known class that an update learns again; iCaRL's budget of 2,000 for 100 classes."""
+PER_CLASS = 500
+"""Exemplars of each known class that an update learns again: all of most libraries, and a bound for the largest."""
 
 
 @dataclass(frozen=True)
