@@ -72,19 +72,15 @@ def test_a_group_is_a_file(group, module):
 
 def test_what_may_sit_on_a_graphics_card_shares_one_pool():
     pools = {name for name in SPECS if DEFS.resolve_assets_def(name).op.pool == "gpu"}
-<<<<<<< HEAD
     assert pools == {
         "frame_embeddings",
         "audio_embeddings",
         "text_embeddings",
         "transcripts",
         "moderation",
-        "content_classifier",
+        "classifier_candidate",
         "content_classes",
     }
-=======
-    assert pools == {"frame_embeddings", "audio_embeddings", "text_embeddings", "transcripts", "classifier_candidate", "content_classes"}
->>>>>>> 9b2341a (Let classifiers go on from where they stand, and serve when they are not worse: challenger, decision, champion)
 
 
 def test_every_job_selects_its_assets_with_their_checks():

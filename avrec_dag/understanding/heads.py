@@ -23,8 +23,9 @@ class HeadFitting(Fitting):
     """One training run of the heads: all that reads classes from tokens and from what the transformer makes of them, which stays as it is.
 
     Frozen, the transformer need not be run at every step, only `COPIES` times before the first: a step costs a tenth of a full
-    one, so that an update affords as many steps as a full training. What the transformer knows is not forgotten, while its heads
-    are fitted to all exemplars at once. `start_from` must be given.
+    one, so that an update affords as many steps as a full training. What the transformer knows is not forgotten, while the heads
+    are fitted to all exemplars from their beginning: heads that went through several updates fitted their exemplars too well and left no
+    room for news (as warm starts do; Ash and Adams 2020). `start_from` must be given.
     """
 
     def run(self, learn: NDArray[np.int64], watch: NDArray[np.int64] | None = None) -> tuple[Weights, int]:  # noqa: ARG002 - as Fitting's
