@@ -9,6 +9,7 @@ Everything is decoded, changed and encoded again by PyAV and OpenCV; a clip, a t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,7 +83,7 @@ def write_copy(path: Path, original: Path, transform: Transform, seed: int) -> P
         audio = (
             cast("Any", output.add_stream("libopus" if "vpx" in transform.codec else "aac", rate=48_000, layout="mono")) if sound else None
         )
-        for number, picture in enumerate(_sped((picture for picture in (first, *frames)), transform.speed)):
+        for number, picture in enumerate(_sped(chain([first], frames), transform.speed)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, 1 / rate
             output.mux(video.encode(frame))

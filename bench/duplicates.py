@@ -31,15 +31,16 @@ from avrec_dag.demo.fetch import content
 from avrec_dag.demo.packaged import CLIPS
 from avrec_dag.duplicates.comparing import Search, known_items
 from avrec_dag.duplicates.fingerprints import FRAMES, TakeFingerprints, spread
+from avrec_dag.duplicates.grouping import around_canonical
 from avrec_dag.duplicates.matching import Compared, Limits, judged
-from avrec_dag.duplicates.stage import update_duplicates
+from avrec_dag.duplicates.stage import rank
 from avrec_dag.encoders import registry
 from avrec_dag.encoders.embed import frames_at
 from avrec_dag.engine import engine
 from avrec_dag.incremental import advance
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.sampling import Sampling
-from avrec_dag.steps import WHOLE, Recipe, graph
+from avrec_dag.steps import Recipe, graph
 from avrec_dag.storage import Blobs
 
 DAY = stamp_clips.DAY.isoformat()
@@ -149,8 +150,8 @@ def measured(folder: Path, seed: int) -> dict[str, Any]:
     half = {True: _half(items, found, chosen_on), False: _half(items, found, set(names) - chosen_on)}
     least = _least(half[True])
     default = Limits()
-    update = update_duplicates(ledger, STEPS["duplicates"])
-    grouped = {row["media_id"]: row["group_id"] for row in ledger.rows("duplicates", WHOLE, ["group_id"]).to_pylist()}
+    said = {two for two, one in found.items() if judged(one, default) is not None}
+    grouped = around_canonical(said, {one: rank(known) for one, known in items.items()})
     return {
         "clips": len(names), "items": len(items), "pairs_of_copies": sum(len(one.copies) for one in half.values()),
         "pairs_compared": len(found), "all_pairs": len(items) * (len(items) - 1) // 2,
@@ -160,7 +161,7 @@ def measured(folder: Path, seed: int) -> dict[str, Any]:
         "both_halves_default": _totals(_joined(half.values()), default),
         "candidates_recall": float(np.mean([two in half[False].found for two in half[False].copies])),
         "phash": phash(ledger, half),
-        "groups": _groups(grouped), "duplicates_notes": dict(update.notes),
+        "groups": _groups(grouped),
     }  # fmt: skip
 
 
@@ -234,12 +235,11 @@ def wilson(hits: int, n: int) -> list[float]:
     return [float((middle - spread_) / (1 + z * z / n)), float((middle + spread_) / (1 + z * z / n))]
 
 
-def _groups(grouped: Mapping[str, str | None]) -> dict[str, int]:
-    """Groups of two or more as the table has them, and how many of them hold items of several clips."""
+def _groups(grouped: Mapping[str, str]) -> dict[str, int]:
+    """Groups as the table would have them, and how many of them hold items of several clips."""
     members: dict[str, set[str]] = {}
     for one, name in grouped.items():
-        if name is not None:
-            members.setdefault(name, set()).add(family(one))
+        members.setdefault(name, set()).add(family(one))
     return {"groups": len(members), "of_strangers": sum(len(families) > 1 for families in members.values())}
 
 
@@ -319,7 +319,7 @@ def show(told: Mapping[str, Any]) -> None:
     print(f"\nhard negatives (one class, kind or man) compared: {default['hard_negatives_compared']}", end="")
     print(f", taken for copies: {default['hard_negatives_said']}; candidates hold {told['candidates_recall']:.3f} of the copies")
     print(f"both halves, project's own: {told['both_halves_default']}")
-    print(f"groups: {told['groups']}; {told['duplicates_notes']}")
+    print(f"groups: {told['groups']}")
 
 
 def _share(value: float, interval: Sequence[float]) -> str:

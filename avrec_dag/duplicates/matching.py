@@ -20,7 +20,7 @@ _NEIGHBOURS = 3
 _MATCHING_SHARE = 0.7
 """Of an item's frames so many count, the best ones: the others may lie beside a cut."""
 _SURE_INLIERS, _SURE_AGREEMENT = 20, 0.9
-"""From here on nobody asks whether the one is the other in a mirror."""
+"""From here on no better match is looked for: neither with other frames nor in a mirror."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,12 @@ def _matches(a: Fingerprint, frames: Sequence[PicturePrint], b: Fingerprint) -> 
     """The best match of each frame of the first item among the frames of the second that come at about the same time."""
     found = []
     for at, frame in zip(a.at, frames, strict=True):
-        near = np.argsort(np.abs(b.at - at), kind="stable")[:_NEIGHBOURS]
-        found.append(max((compare(frame, b.frames[i]) for i in near), key=lambda match: match.agreement))
+        best = PictureMatch()
+        for place in np.argsort(np.abs(b.at - at), kind="stable")[:_NEIGHBOURS]:
+            best = max(best, compare(frame, b.frames[place]), key=lambda match: match.agreement)
+            if best.agreement >= _SURE_AGREEMENT:
+                break
+        found.append(best)
     return found
 
 

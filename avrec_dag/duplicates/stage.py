@@ -52,7 +52,7 @@ def _found_before(ledger: Ledger, items: Mapping[str, Known]) -> tuple[dict[Pair
 
 
 def _rows(items: Mapping[str, Known], pairs: Mapping[Pair, Verdict]) -> Iterator[Row]:
-    canonical = around_canonical(pairs.keys(), {one: _rank(known) for one, known in items.items()})
+    canonical = around_canonical(pairs.keys(), {one: rank(known) for one, known in items.items()})
     beside: dict[str, dict[str, Verdict]] = {one: {} for one in items}
     for (a, b), verdict in sorted(pairs.items()):
         beside[a][b] = beside[b][a] = verdict
@@ -65,7 +65,7 @@ def _rows(items: Mapping[str, Known], pairs: Mapping[Pair, Verdict]) -> Iterator
         yield Row(one, digest(*values.values()), {"group": group}, values)
 
 
-def _rank(known: Known) -> tuple[float, int, datetime]:
+def rank(known: Known) -> tuple[float, int, datetime]:
     """Best first: technical quality (to a tenth, as it is no finer), then pixels, then the earlier upload; ties go to the lesser id."""
     quality = _UNKNOWN_QUALITY if known.quality is None else known.quality
     return -round(quality, 1), -known.pixels, known.uploaded_at or _FIRST
