@@ -252,3 +252,15 @@ def test_only_what_is_new_is_compared_and_the_largest_picture_is_canonical(tmp_p
     put(ledger, {"a.mp4": ("scene 0", 180), "b.mp4": ("scene 1", 180)})
     assert update_duplicates(ledger, STEP).removed == 2
     assert groups.groups(ledger) == {}
+
+
+def test_erasing_the_canonical_item_leaves_no_row_that_names_it_and_the_next_run_groups_the_rest(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    library = {"a.mp4": ("scene 0", 180), "c.mp4": ("copy of 0", 240), "d.mp4": ("copy of 0 again", 180)}
+    put(ledger, library)
+    update_duplicates(ledger, STEP)
+    assert ledger.erase("c.mp4").left == 0
+    assert "c.mp4" not in str(ledger.rows("duplicates", WHOLE).to_pylist())
+    assert {row["kind"] for row in stored(ledger)} == {"unique"}
+    update_duplicates(ledger, STEP)
+    assert {row["media_id"]: row["canonical"] for row in stored(ledger)} == {"a.mp4": "a.mp4", "d.mp4": "a.mp4"}

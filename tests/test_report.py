@@ -1,12 +1,15 @@
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 from avrec_dag import report
+from avrec_dag.items import Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.report.facts import gather
-from avrec_dag.report.write import clock, histogram
+from avrec_dag.report.pictures import Pictures
+from avrec_dag.report.write import clock, histogram, render
 from avrec_dag.storage import Blobs
 from tests.browser import CHROMIUM, opened
 from tests.small_library import DAY, ODD, SOUND
@@ -102,3 +105,25 @@ def test_a_browser_shows_it_without_complaint_or_sideways_scrolling(page, scheme
         tab.locator("#theme").click()
         assert tab.evaluate(paper) != before
     assert complaints == []
+
+
+def test_copies_and_what_is_kept_back_are_told_and_hostile_names_stay_text(tmp_path):
+    ledger, day = Ledger(str(tmp_path / "store")), "2026-01-01"
+    evil = "<script>alert(1)</script>.mp4"
+    for media_id, kind in ((evil, "canonical"), ("copy.mp4", "perceptual")):
+        place = {"group_id": "g", "canonical": evil, "kind": kind, "similarity": 0.97, "evidence": "frames agree <b>0.97</b>"}
+        partners = {"media_ids": [], "kinds": [], "scores": [], "reasons": [], "compared": "c"}
+        ledger.append("duplicates", "all", [Row(media_id, "1", {}, {**place, **partners})])
+        ledger.append("raw_media", day, [Row(media_id, "1", {"video": "v"}, {"kind": "video", "title": media_id})])
+        ledger.append("frames", day, [Row(media_id, "1", {"frames": "f"}, {"n_frames": 1, "blob": "blobs/frames/x/1"})])
+    held = {"decision": "hold", "origin": "model", "reason": "worst frame <i>", "score": 0.7, "worst_s": 1.0}
+    ledger.append("moderation_decisions", "all", [Row(evil, "1", {"decision": "hold"}, held)])
+    facts = gather(ledger)
+    assert [row["kind"] for row in facts.copies.largest[0]] == ["canonical", "perceptual"]
+    assert {card.media_id: card.frames for card in facts.cards} == {evil: "", "copy.mp4": "blobs/frames/x/1"}
+    html = render(dataclasses.replace(facts, cards=()), Pictures(Blobs(ledger.uri)))
+    assert "2 items in 1 groups" in html
+    assert "allow 0, hold 1, block 0; 0 decided by people" in html
+    assert "<script>alert" not in html
+    assert "<b>0.97" not in html
+    assert "worst frame <i>" not in html

@@ -18,6 +18,7 @@ from avrec_dag.ledger.sweeping import delete_folder, files_in
 from avrec_dag.schema import TABLES
 from avrec_dag.storage import Blobs, filesystem
 
+_ALONE = {"canonical": None, "group_id": None, "kind": "unique", "similarity": None, "evidence": None}
 _ROUNDS = 5
 """A compaction at work elsewhere may bring old rows back under a new name; so often they are removed again."""
 
@@ -135,7 +136,9 @@ def _without(row: dict[str, object], media_id: str, names: Collection[str]) -> d
     kept = {name: [value[i] for i in keep] for name, value in beside.items()}
     if "reasons" in kept:
         kept["reasons"] = ["" if any(name in reason for name in names) else reason for reason in kept["reasons"]]
-    return {**row, **kept}
+    # A group of copies is not named after an item that is gone; the next run finds the group another one.
+    alone = _ALONE if row.get("canonical") == media_id else {}
+    return {**row, **kept, **alone}
 
 
 def _models_naming(every: Collection[TableFiles], media_id: str) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from avrec_dag.moderation.decisions import withheld
+from avrec_dag.report.copies import Copies, KeptBack, copies, kept_back
 from avrec_dag.report.decisions import Decision, decided
 from avrec_dag.schema import TABLES
 
@@ -88,6 +90,8 @@ class Facts:
     health: tuple[Record, ...]
     tables: tuple[Record, ...]
     days: tuple[str, ...] = field(default=())
+    copies: Copies | None = None
+    kept_back: KeptBack | None = None
     decisions: tuple[Decision, ...] = ()
 
     @property
@@ -126,6 +130,8 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         health=tuple(sorted(_records(ledger, "recommendation_health"), key=lambda row: row["metric"])),
         tables=tuple({"name": name, "ok": ledger.counts(name).ok, "failed": ledger.counts(name).failed} for name in TABLES),
         days=tuple(sorted(ledger.partitions("raw_media"))),
+        copies=copies(ledger),
+        kept_back=kept_back(ledger),
         decisions=decided(ledger),
     )
 
@@ -139,6 +145,7 @@ def _cards(ledger: "Ledger") -> dict[str, Card]:
     def by_id(table: str, columns: Sequence[str]) -> dict[str, Record]:
         return {row["media_id"]: row for row in _records(ledger, table, columns=["media_id", *columns])}
 
+    hidden = withheld(ledger)
     frames, sounds = by_id("frames", ["blob"]), by_id("audio_spectrograms", ["blob"])
     classes = by_id("content_classes", ["class_names", "class_probs", "method"])
     quality = by_id("quality_scores", ["score", "reason"])
@@ -149,7 +156,7 @@ def _cards(ledger: "Ledger") -> dict[str, Card]:
         cards[media_id] = Card(
             media_id,
             row,
-            frames.get(media_id, {}).get("blob") or "",
+            "" if media_id in hidden else frames.get(media_id, {}).get("blob") or "",
             sounds.get(media_id, {}).get("blob") or "",
             tuple(zip(named["class_names"] or (), named["class_probs"] or (), strict=True)),
             named["method"] or "",
