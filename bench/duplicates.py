@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from avrec_dag import synthetic
 from avrec_dag.demo.fetch import content
 from avrec_dag.demo.packaged import CLIPS
+from avrec_dag.duplicates.candidates import near
 from avrec_dag.duplicates.comparing import Search, known_items
 from avrec_dag.duplicates.fingerprints import FRAMES, TakeFingerprints, spread
 from avrec_dag.duplicates.grouping import around_canonical
@@ -161,7 +162,7 @@ def measured(folder: Path, seed: int) -> dict[str, Any]:
         "both_halves_default": _totals(_joined(half.values()), default),
         "candidates_recall": float(np.mean([two in half[False].found for two in half[False].copies])),
         "phash": phash(ledger, half),
-        "groups": _groups(grouped),
+        "groups": _groups(grouped), "scale": scale(100_000, 1000, 1280, seed),
     }  # fmt: skip
 
 
@@ -243,6 +244,24 @@ def _groups(grouped: Mapping[str, str]) -> dict[str, int]:
     return {"groups": len(members), "of_strangers": sum(len(families) > 1 for families in members.values())}
 
 
+def scale(n: int, new: int, dim: int, seed: int) -> dict[str, float]:
+    """How long candidates take in a large library: random vectors, in days of 10,000; the number of pairs found is not the point."""
+    rng = np.random.default_rng(seed)
+
+    def day(number: int, count: int) -> tuple[list[str], NDArray[np.float32]]:
+        vectors = rng.normal(size=(count, dim)).astype(np.float32)
+        return [f"{number}-{place}" for place in range(count)], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    queries, began, spent = [day(-1, new)], 0.0, 0.0
+    for number in range(n // 10_000):
+        block = day(number, 10_000)
+        began = time.process_time()
+        for _ in near(queries, [block], 0.6):
+            pass
+        spent += time.process_time() - began
+    return {"items": n, "new": new, "dim": dim, "seconds": spent}
+
+
 def phash(ledger: Ledger, half: Mapping[bool, Half]) -> dict[str, Any]:
     """The usual way: two items are copies when a middling frame of one is within so many bits of the nearest frame of the other."""
     blobs = Blobs(ledger.uri)
@@ -319,7 +338,7 @@ def show(told: Mapping[str, Any]) -> None:
     print(f"\nhard negatives (one class, kind or man) compared: {default['hard_negatives_compared']}", end="")
     print(f", taken for copies: {default['hard_negatives_said']}; candidates hold {told['candidates_recall']:.3f} of the copies")
     print(f"both halves, project's own: {told['both_halves_default']}")
-    print(f"groups: {told['groups']}")
+    print(f"groups: {told['groups']}; candidates among many items: {told['scale']}")
 
 
 def _share(value: float, interval: Sequence[float]) -> str:
