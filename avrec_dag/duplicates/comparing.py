@@ -95,16 +95,23 @@ class Search:
         return found
 
     def measured(self, new: Sequence[str]) -> Iterator[tuple[Pair, Compared]]:
-        """Every pair of a new item and another one that may be a copy of it, with what was measured of the two; each pair once."""
+        """Every pair of `pairs`, with what was measured of the two."""
+        return ((two, self.compare(two)) for two in self.pairs(new))
+
+    def compare(self, two: Pair) -> Compared:
+        """What is measured of two items."""
+        a, b = (self.items[one] for one in two)
+        return self._compared(a.print, b.print, a.blob, b.blob)
+
+    def pairs(self, new: Sequence[str]) -> Iterator[Pair]:
+        """Every pair of a new item and another one that may be a copy of it, each once."""
         order = sorted(new)
         batch_of = {one: number // BATCH for number, one in enumerate(order)}
         for start in range(0, len(order), BATCH):
             batch = frozenset(order[start : start + BATCH])
             pairs = {two for two in self._candidates(batch) if min(batch_of.get(one, len(order)) for one in two) == start // BATCH}
             # In order of one item, so that its neighbours find its fingerprint still in memory.
-            for a, b in sorted(pairs):
-                one, other = self.items[a], self.items[b]
-                yield (a, b), self._compared(one.print, other.print, one.blob, other.blob)
+            yield from sorted(pairs)
 
     def _exact(self, new: frozenset[str]) -> dict[Pair, Verdict]:
         same: dict[tuple[str | None, str | None], list[str]] = {}
