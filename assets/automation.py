@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -32,6 +32,7 @@ TRAIN_TABLES = (
     "duplicates", "label_corrections", "labels", "classifier_candidate", "classifier_decision", "content_classifier",
     "classifier_evaluation",
 )  # fmt: skip
+COLLECT_TABLES = ("feedback_events", "comment_sentiment")
 RECOMMEND_TABLES = (
     "moderation_decisions", "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations",
     "recommendation_health",
@@ -40,7 +41,9 @@ ingest_and_embed = dg.define_asset_job(
     "ingest_and_embed", dg.AssetSelection.assets(*INGEST_TABLES), description="Everything that one day's uploads are by themselves."
 )
 collect_feedback = dg.define_asset_job(
-    "collect_feedback", dg.AssetSelection.assets("feedback_events"), description="What people did on one day."
+    "collect_feedback",
+    dg.AssetSelection.assets(*COLLECT_TABLES),
+    description="What people did on one day, and how they wrote about it.",
 )
 train_classifier = dg.define_asset_job(
     "train_classifier",
@@ -158,16 +161,16 @@ def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media:
     except SettingError as error:
         return dg.SkipReason(str(error))
     days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")), reverse=True)
-    todo = _unfinished(context.instance, days)[:_MOST_DAYS]
+    todo = _unfinished(context.instance, days, INGEST_TABLES)[:_MOST_DAYS]
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
     return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("every day is complete")
 
 
-def _unfinished(instance: dg.DagsterInstance, days: list[str]) -> list[str]:
-    """Those of the days that some table of the job lacks."""
+def _unfinished(instance: dg.DagsterInstance, days: list[str], tables: Sequence[str]) -> list[str]:
+    """Those of the days that one of the tables lacks."""
     unfinished: set[str] = set()
-    for table in INGEST_TABLES:
-        found = instance.get_status_by_partition(dg.AssetKey(table), days, graph.UPLOAD_DAYS) or {}
+    for table in tables:
+        found = instance.get_status_by_partition(dg.AssetKey(table), days, graph.partitions_of(table)) or {}
         unfinished |= {day for day in days if (status := found.get(day)) is None or status.name == "FAILED"}
     return [day for day in days if day in unfinished]
 
@@ -177,8 +180,7 @@ def nightly_feedback(context: dg.ScheduleEvaluationContext, feedback: Feedback) 
     """The last three days on which people did something, and days never collected."""
     first = graph.SETTINGS.start.isoformat()
     days = [day for day in feedback.log.days() if first <= day <= datetime.now(UTC).date().isoformat()]
-    found = context.instance.get_status_by_partition(dg.AssetKey("feedback_events"), days, graph.EVENT_DAYS) or {}
-    missing = [day for day in days if (status := found.get(day)) is None or status.name == "FAILED"]
+    missing = _unfinished(context.instance, days, COLLECT_TABLES)
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
     todo = sorted({*days[-3:], *missing[-_MOST_DAYS:]})
     return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("nobody has done anything yet")

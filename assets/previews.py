@@ -73,6 +73,15 @@ def _technical(ledger: Ledger, blobs: Blobs, day: str) -> str:
     return _with_pictures(ledger, blobs, day, rows, ["score, worst first", "weakest signal"], lambda r: [f"{r['score']:.2f}", _weakest(r)])
 
 
+def _comments(ledger: Ledger, _: Blobs, day: str) -> str:
+    rows = ledger.rows("comment_sentiment", day, ["media_id", "score", "sentiment"]).to_pylist()
+    texts = ledger.rows("feedback_events", day, ["text"])
+    said = dict(zip(texts["event_id"].to_pylist(), texts["text"].to_pylist(), strict=True))
+    strongest = sorted(rows, key=lambda r: (-abs(r["score"] - 0.5), r["event_id"]))[:_FAILED]
+    cells = [[_bar(r["score"]), r["sentiment"], plain(r["media_id"]), plain(said.get(r["event_id"]) or "", 200)] for r in strongest]
+    return table(["score, strongest first", "", "item", "comment"], cells) if cells else ""
+
+
 def _scores(ledger: Ledger, blobs: Blobs, _: str) -> str:
     rows = ledger.rows("quality_scores", None, ["score", *PARTS, "weights", "reason"])
     best = rows.sort_by([("score", "descending")]).slice(0, _ITEMS).to_pylist()
@@ -152,6 +161,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "moderation_decisions": ("avrec/kept_back", kept_back),
     "classifier_decision": ("avrec/decisions", _decisions),
     "technical_quality": ("avrec/weakest", _technical),
+    "comment_sentiment": ("avrec/strongest", _comments),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),
     "recommendation_health": ("avrec/health", _health),

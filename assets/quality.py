@@ -5,6 +5,7 @@ import dagster as dg
 from assets import graph
 from assets.results import materialized
 from avrec_dag.quality.combine import update_quality
+from avrec_dag.quality.comments import ReadComments
 from avrec_dag.quality.technical import MeasureQuality
 from resources.compute import Compute
 from resources.media import Media
@@ -16,6 +17,13 @@ def technical_quality(context: dg.AssetExecutionContext, store: Store, media: Me
     """Sharpness, exposure, noise, blockiness, frozen stretches, loudness and clipping of every item, each scored with its reason."""
     ledger, step, day = store.ledger, graph.STEPS["technical_quality"], context.partition_key
     return materialized(compute.advance(ledger, step, day, MeasureQuality(media.uri), run_id=context.run.run_id), store)
+
+
+@dg.asset(**graph.of("comment_sentiment"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)
+def comment_sentiment(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """Whether each comment of the day praises, complains or does neither, in any language of the text encoder."""
+    ledger, step, day = store.ledger, graph.STEPS["comment_sentiment"], context.partition_key
+    return materialized(compute.advance(ledger, step, day, ReadComments(compute.encoders), run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("quality_scores"), kinds={"parquet"})

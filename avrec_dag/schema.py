@@ -96,6 +96,12 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("text", pa.string()), ("happened_at", pa.timestamp("us", tz="UTC")),
         ("weight", pa.float64()),  # what the event says about liking, in [-1, 1]
     ]),
+    ("comment_sentiment", "event_id", [
+        ("user_id", pa.string()), ("media_id", pa.string()),
+        ("score", pa.float32()),  # P(positive) + P(neutral) / 2
+        ("sentiment", pa.string()), ("probs", VECTOR),  # negative, neutral, positive
+        ("model", pa.string()),
+    ]),
     ("frames", "media_id", [
         ("n_frames", pa.int32()), ("t_s", TIMES), ("shot", pa.list_(pa.int32())),
         ("shot_starts_s", TIMES), ("width", pa.int32()), ("height", pa.int32()),

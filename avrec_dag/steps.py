@@ -80,7 +80,9 @@ def graph(recipe: Recipe) -> dict[str, Step]:
     beside_others = "" if joint == r.text_encoder else f":{joint}"
     steps = [
         Step("raw_media", "1"),
-        Step("feedback_events", "1", partition="event_day"),
+        Step("feedback_events", "2", partition="event_day"),
+        Step("comment_sentiment", f"1:{r.text_encoder}", {"feedback_events": ("comment",)},
+             {"feedback_events": ("user_id", "media_id", "text")}, partition="event_day"),
         Step("frames", f"3:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
         Step("audio_spectrograms", f"1:{r.audio_events}", {"raw_media": ("audio",)}, {"raw_media": ("duration_s",)}),
         Step("frame_embeddings", f"2:{r.frame_encoder}:{joint}", {"frames": ("frames",)},
@@ -125,7 +127,8 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("content_classes", "2", {"fused_features": ("tokens", "joint")}, {"fused_features": ("tokens", "joint", "modalities")},
              models=("content_classifier",)),
         Step("interactions", "1", {"feedback_events": ("event",), "raw_media": ()}, partition="whole"),
-        Step("quality_scores", "2", {"technical_quality": ("score",), "content_classes": ("classes",), "interactions": ()},
+        Step("quality_scores", "3",
+             {"technical_quality": ("score",), "content_classes": ("classes",), "interactions": (), "comment_sentiment": ("sentiment",)},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes"}), partition="whole"),
         Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector",)}, partition="whole"),
         Step("item_index", "3", {"fused_features": ("vector",), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},

@@ -125,6 +125,7 @@ def made_runs(root: Path, *, per_kind: int = 4) -> Library:
         for place, user in enumerate(PEOPLE)
         for minute, key in enumerate(tastes[place % 2])
     )
+    log.add([Event(user_id=PEOPLE[0], media_id=tastes[0][0], kind="comment", text="Love this one!", happened_at=at)])
     log.close()
     said = LabelLog(library.settings.feedback)
     said.add([Correction(media_id=liked[synthetic.KINDS[0]][0], labels=(synthetic.KINDS[0],), by="ada")])

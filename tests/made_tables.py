@@ -26,7 +26,7 @@ FIELDS = {
     "raw_media": ("video", "audio", "metadata", "labels"),
     "frames": ("frames",),
     "audio_spectrograms": ("log_mel", "waveform"),
-    "feedback_events": ("event",),
+    "feedback_events": ("event", "comment"),
     "interactions": ("history",),
     "transcripts": ("text",),
     "screen_text": ("text",),
@@ -36,6 +36,9 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "size_bytes": 10, "etag": "e", "uploaded_at": AT, "kind": "video", "duration_s": 2.0, "width": 160, "height": 90, "warnings": [],
     },
     "feedback_events": {"user_id": "ada", "media_id": "a.mp4", "kind": "like", "happened_at": AT, "weight": 1.0},
+    "comment_sentiment": {
+        "user_id": "ada", "media_id": "a.mp4", "score": 0.75, "sentiment": "positive", "probs": [0.125, 0.25, 0.625], "model": "t@1",
+    },
     "frames": {
         "n_frames": 2, "t_s": [0.0, 1.0], "shot": [0, 0], "shot_starts_s": [0.0], "width": 160, "height": 90, "method": "all", "blob": "b",
     },
@@ -108,6 +111,7 @@ def keys_of(table: str) -> tuple[str, ...]:
     own = {
         "feedback_events": ("e-ada", "e-bob"),
         "classifier_decision": ("1",),
+        "comment_sentiment": ("e-ada", "e-bob"),
         "classifier_evaluation": ("1",),
         "recommender_evaluation": ("v",),
     }

@@ -176,7 +176,7 @@ def test_a_missing_media_folder_fails_with_what_to_do(tmp_path):
 def test_people_and_their_events_are_collected(made):
     library, _ = made
     assert set(library.ledger.rows("recommendations", None, [])["user_id"].to_pylist()) == set(PEOPLE)
-    assert library.ledger.counts("feedback_events", EVENT_DAY).ok == 12
+    assert library.ledger.counts("feedback_events", EVENT_DAY).ok == 13
 
 
 def test_what_is_said_is_shown_with_its_seconds_and_trusts_nothing(tmp_path):

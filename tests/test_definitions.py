@@ -80,6 +80,7 @@ def test_what_may_sit_on_a_graphics_card_shares_one_pool():
         "moderation",
         "classifier_candidate",
         "content_classes",
+        "comment_sentiment",
     }
 
 

@@ -144,7 +144,7 @@ def test_a_better_part_never_lowers_the_score(known, part, other):
 def test_the_reason_names_what_moved_the_score_most_first():
     told = parts.reason(Known(0.8, 0.9, 0.3, 0.9, n_people=40, n_writers=3, looks_trust=0.2, expected=0.6, class_name="cat"))
     assert told.startswith("measures 0.80; 40 people took it worse than most of cat (0.30 against 0.60), -0.2")
-    assert "3 people wrote praise" in told
+    assert "3 people wrote more kindly than usual (0.90 against 0.50)" in told
     assert "looks better than most (0.90 against 0.50), +0.01" in told
 
 

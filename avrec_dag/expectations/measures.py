@@ -36,6 +36,10 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "has_no_warnings": "coalesce(len(warnings), 0) = 0",
     },
     "feedback_events": {"happened_on_its_day": "strftime(happened_at AT TIME ZONE 'UTC', '%Y-%m-%d') = partition"},
+    "comment_sentiment": {
+        "sum_of_probabilities": "list_sum(probs)",
+        "score_follows_from_its_probabilities": "len(probs) = 3 AND abs(score - probs[3] - probs[2] / 2) < 1e-5",
+    },
     "frames": {
         "every_frame_has_its_time": "len(t_s) = n_frames AND len(shot) = n_frames",
         "times_ascend": "t_s = list_sort(t_s) AND shot_starts_s = list_sort(shot_starts_s)",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from avrec_dag.feedback import KINDS
 from avrec_dag.quality.parts import PARTS
+from avrec_dag.quality.sentiment import SENTIMENTS
 from avrec_dag.schema import TABLES
 
 MOST_FAILED = 0.2
@@ -122,6 +123,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "feedback_events": _from_outside(
         "feedback_events", *_present("user_id", "media_id", "kind", "weight", "happened_at"), _among("kind", *KINDS),
         _between("weight", -1, 1), _true("happened_on_its_day"),
+    ),
+    "comment_sentiment": _every_item(
+        "comment_sentiment", *_present("user_id", "media_id", "score", "model"), *_shares("score"), _among("sentiment", *SENTIMENTS),
+        _between("sum_of_probabilities", 0.999, 1.001), _true("score_follows_from_its_probabilities"),
     ),
     "frames": _every_item(
         "frames", *_present("blob", "n_frames"), _between("n_frames", 1, None), _between("width", 1, None), _between("height", 1, None),

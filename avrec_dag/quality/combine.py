@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.quality import parts
+from avrec_dag.quality.comments import Written, usual, written
 from avrec_dag.quality.priors import Priors, priors
 from avrec_dag.quality.reception import Reception, receptions
 from avrec_dag.steps import WHOLE, Step
@@ -21,12 +22,16 @@ class _Found:
         class_of: Item -> the class it most likely belongs to.
         received: Item -> what people made of it.
         expected: What to expect of an item of each class.
+        written: Item -> what people wrote about it.
+        usual: How people usually write here, in [0, 1].
     """
 
     technical: Mapping[str, tuple[float, str]]
     class_of: Mapping[str, str]
     received: Mapping[str, Reception]
     expected: Priors
+    written: Mapping[str, Written]
+    usual: float
 
 
 def update_quality(ledger: Ledger, step: Step, *, run_id: str = "") -> Outcome:
@@ -54,7 +59,8 @@ def _gather(ledger: Ledger) -> _Found:
     technical = dict(zip(ids, zip(table["score"].to_pylist(), hashes, strict=True), strict=True))
     class_of, received = classes_of(ledger), receptions(ledger)
     mine = {one: received[one] for one in received.keys() & technical.keys()}
-    return _Found(technical, class_of, mine, priors(mine, class_of))
+    comments = {one: about for one, about in written(ledger).items() if one in mine}
+    return _Found(technical, class_of, mine, priors(mine, class_of), comments, usual(comments))
 
 
 def classes_of(ledger: Ledger) -> dict[str, str]:
@@ -69,17 +75,13 @@ def _version(code: str, found: _Found, media_id: str) -> str:
         return digest([code, technical, "nobody"])
     name = found.class_of.get(media_id, "")
     seen = [str(reception.n_events), str(reception.n_people), f"{reception.total:.4f}"]
-    return digest([code, technical, *seen, name, f"{found.expected.of(name):.2f}", str(found.expected.people)])
+    about = found.written.get(media_id)
+    said = [str(about.n_comments), str(about.n_people), f"{about.total:.4f}", f"{found.usual:.2f}"] if about else []
+    return digest([code, technical, *seen, name, f"{found.expected.of(name):.2f}", str(found.expected.people), *said])
 
 
 def _row(found: _Found, media_id: str, version: str) -> Row:
-    reception, name = found.received.get(media_id), found.class_of.get(media_id, "")
-    known = parts.Known(found.technical[media_id][0], class_name=name)
-    if reception is not None:
-        liking = found.expected.liking(name, reception.total, reception.n_people)
-        known = parts.Known(
-            found.technical[media_id][0], behaviour=liking, n_people=reception.n_people, expected=found.expected.of(name), class_name=name
-        )
+    known, reception, about = _known(found, media_id), found.received.get(media_id), found.written.get(media_id)
     score = parts.score(known)
     values = {
         "score": score,
@@ -87,10 +89,24 @@ def _row(found: _Found, media_id: str, version: str) -> Row:
         "weights": [{"part": part, "weight": weight} for part, weight in parts.weights(known).items()],
         "n_events": reception.n_events if reception else 0,
         "n_people": known.n_people,
-        "n_comments": 0,
+        "n_comments": about.n_comments if about else 0,
         "reason": parts.reason(known),
     }
     return Row(media_id, version, {"score": digest([f"{score:.3f}"])}, values)
+
+
+def _known(found: _Found, media_id: str) -> parts.Known:
+    name, reception, about = found.class_of.get(media_id, ""), found.received.get(media_id), found.written.get(media_id)
+    return parts.Known(
+        technical=found.technical[media_id][0],
+        behaviour=found.expected.liking(name, reception.total, reception.n_people) if reception else None,
+        sentiment=about.average(found.usual) if about else None,
+        n_people=reception.n_people if reception else 0,
+        n_writers=about.n_people if about else 0,
+        expected=found.expected.of(name),
+        usual=found.usual,
+        class_name=name,
+    )
 
 
 def _notes(found: _Found) -> dict[str, float | int | str]:
@@ -101,5 +117,6 @@ def _notes(found: _Found) -> dict[str, float | int | str]:
         "items with feedback": len(found.received),
         "expected liking": expected.library,
         "people behind it": expected.people,
+        "items with comments": len(found.written),
         "expected by class": ", ".join(f"{name} {value:.2f}" for name, value in shown) or "no class is known to anybody",
     }

@@ -28,6 +28,7 @@ class Known:
         n_writers: How many of them wrote something.
         looks_trust: How far the model behind `aesthetic` has proven itself, in [0, 1].
         expected: What `behaviour` would be had nobody reacted: the prior of the item's class.
+        usual: How people usually write in this library: the prior of `sentiment`.
         class_name: That class; empty where it has none.
     """
 
@@ -39,6 +40,7 @@ class Known:
     n_writers: int = 0
     looks_trust: float = 0.0
     expected: float = 0.5
+    usual: float = 0.5
     class_name: str = ""
 
     @property
@@ -96,8 +98,14 @@ def _behaviour(known: Known) -> str:
 
 def _sentiment(known: Known) -> str:
     found = known.sentiment or 0.0
-    how = "neither praise nor complaint" if abs(found - 0.5) < _SAME else "praise" if found > 0.5 else "complaint"
-    return f"{_counted(known.n_writers)} wrote {how} ({found:.2f} against 0.50)"
+    how = (
+        "as kindly as usual"
+        if abs(found - known.usual) < _SAME
+        else "more kindly than usual"
+        if found > known.usual
+        else "less kindly than usual"
+    )
+    return f"{_counted(known.n_writers)} wrote {how} ({found:.2f} against {known.usual:.2f})"
 
 
 def _counted(n: int) -> str:

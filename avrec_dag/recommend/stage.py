@@ -48,7 +48,8 @@ def _event_facts(event: Event) -> tuple[object, ...]:
 
 def _event_row(event: Event, version: str) -> Row:
     facts = event.model_dump(exclude={"event_id"})
-    return Row(event.event_id, version, {"event": digest(*_event_facts(event))}, {**facts, "weight": event.weight})
+    said = {"comment": digest(event.user_id, event.media_id, event.text)} if event.kind == "comment" else {}
+    return Row(event.event_id, version, {"event": digest(*_event_facts(event)), **said}, {**facts, "weight": event.weight})
 
 
 def update_interactions(ledger: Ledger, step: Step, *, run_id: str = "") -> Outcome:
