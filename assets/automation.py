@@ -161,16 +161,16 @@ def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media:
     except SettingError as error:
         return dg.SkipReason(str(error))
     days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")), reverse=True)
-    todo = _unfinished(context.instance, days, INGEST_TABLES)[:_MOST_DAYS]
+    todo = _unfinished(context.instance, days, INGEST_TABLES, graph.UPLOAD_DAYS)[:_MOST_DAYS]
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
     return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("every day is complete")
 
 
-def _unfinished(instance: dg.DagsterInstance, days: list[str], tables: Sequence[str]) -> list[str]:
+def _unfinished(instance: dg.DagsterInstance, days: list[str], tables: Sequence[str], partitions: dg.PartitionsDefinition) -> list[str]:
     """Those of the days that one of the tables lacks."""
     unfinished: set[str] = set()
     for table in tables:
-        found = instance.get_status_by_partition(dg.AssetKey(table), days, graph.partitions_of(table)) or {}
+        found = instance.get_status_by_partition(dg.AssetKey(table), days, partitions) or {}
         unfinished |= {day for day in days if (status := found.get(day)) is None or status.name == "FAILED"}
     return [day for day in days if day in unfinished]
 
@@ -180,7 +180,7 @@ def nightly_feedback(context: dg.ScheduleEvaluationContext, feedback: Feedback) 
     """The last three days on which people did something, and days never collected."""
     first = graph.SETTINGS.start.isoformat()
     days = [day for day in feedback.log.days() if first <= day <= datetime.now(UTC).date().isoformat()]
-    missing = _unfinished(context.instance, days, COLLECT_TABLES)
+    missing = _unfinished(context.instance, days, COLLECT_TABLES, graph.EVENT_DAYS)
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
     todo = sorted({*days[-3:], *missing[-_MOST_DAYS:]})
     return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("nobody has done anything yet")
