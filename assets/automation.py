@@ -34,7 +34,8 @@ TRAIN_TABLES = (
 )  # fmt: skip
 COLLECT_TABLES = ("feedback_events", "comment_sentiment")
 RECOMMEND_TABLES = (
-    "moderation_decisions", "interactions", "quality_scores", "recommender", "recommender_evaluation", "item_index", "recommendations",
+    "moderation_decisions", "interactions", "aesthetic_model", "quality_scores",
+    "recommender", "recommender_evaluation", "item_index", "recommendations",
     "recommendation_health",
 )  # fmt: skip
 ingest_and_embed = dg.define_asset_job(

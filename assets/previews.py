@@ -82,6 +82,16 @@ def _comments(ledger: Ledger, _: Blobs, day: str) -> str:
     return table(["score, strongest first", "", "item", "comment"], cells) if cells else ""
 
 
+def _looks(ledger: Ledger, _: Blobs, partition: str) -> str:
+    columns = ["on", "reason", "n_examples", "spearman", "spearman_low", "spearman_high"]
+    rows = ledger.rows("aesthetic_model", partition, columns).to_pylist()
+    cells = [
+        ["on" if r["on"] else "off", str(r["n_examples"]), *(_number(r[name]) for name in columns[3:]), plain(r["reason"], 300)]
+        for r in rows
+    ]
+    return table(["", "examples", "correlation", "at least", "at most", "why"], cells) if cells else ""
+
+
 def _scores(ledger: Ledger, blobs: Blobs, _: str) -> str:
     rows = ledger.rows("quality_scores", None, ["score", *PARTS, "weights", "reason"])
     best = rows.sort_by([("score", "descending")]).slice(0, _ITEMS).to_pylist()
@@ -161,6 +171,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "moderation_decisions": ("avrec/kept_back", kept_back),
     "classifier_decision": ("avrec/decisions", _decisions),
     "technical_quality": ("avrec/weakest", _technical),
+    "aesthetic_model": ("avrec/looks", _looks),
     "comment_sentiment": ("avrec/strongest", _comments),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
+from avrec_dag.quality.aesthetic import update_aesthetic
 from avrec_dag.quality.combine import update_quality
 from avrec_dag.quality.comments import ReadComments
 from avrec_dag.quality.technical import MeasureQuality
@@ -26,7 +27,15 @@ def comment_sentiment(context: dg.AssetExecutionContext, store: Store, compute: 
     return materialized(compute.advance(ledger, step, day, ReadComments(compute.encoders), run_id=context.run.run_id), store)
 
 
+@dg.asset(**graph.of("aesthetic_model"), kinds={"scikitlearn", "safetensors"})
+def aesthetic_model(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+    """What looks people like, learnt from what they did with items of the same class; off until held-out creators prove it."""
+    outcome = update_aesthetic(store.ledger, store.blobs, graph.STEPS["aesthetic_model"], run_id=context.run.run_id)
+    return materialized(outcome, store)
+
+
 @dg.asset(**graph.of("quality_scores"), kinds={"parquet"})
 def quality_scores(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """One score in [0, 1] per item: what it measures, moved by what people made of it the more of them there are."""
-    return materialized(update_quality(store.ledger, graph.STEPS["quality_scores"], run_id=context.run.run_id), store)
+    outcome = update_quality(store.ledger, store.blobs, graph.STEPS["quality_scores"], run_id=context.run.run_id)
+    return materialized(outcome, store)

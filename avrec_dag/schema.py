@@ -195,6 +195,10 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("interactions", "user_id", [
         ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", pa.list_(pa.float64())),  # UNIX seconds of the latest event
     ]),
+    ("aesthetic_model", "model_id", [
+        *_model(), ("on", pa.bool_()), ("reason", pa.string()),  # whether it may be used, and why or why not
+        ("spearman", pa.float64()), ("spearman_low", pa.float64()), ("spearman_high", pa.float64()),  # on held-out creators, 99 %
+    ]),
     ("quality_scores", "media_id", [
         ("score", pa.float32()),
         ("technical", pa.float32()), ("aesthetic", pa.float32()), ("behaviour", pa.float32()), ("sentiment", pa.float32()),

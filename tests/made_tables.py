@@ -91,6 +91,10 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "classifier_evaluation": {**_MEASURED, "metrics": _ACCURACY, "details": "{}"},
     "content_classes": {"labels": ["cat"], "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25], "method": "classifier"},
     "interactions": {"media_ids": ["a.mp4"], "weights": [1.0], "last_s": [1.0]},
+    "aesthetic_model": {
+        "blob": "b", "trained_at": AT, "n_examples": 60, "details": "{}", "on": True, "reason": "on", "spearman": 0.4, "spearman_low": 0.2,
+        "spearman_high": 0.6,
+    },
     "quality_scores": {
         "score": 0.7, "technical": 0.7, "weights": [{"part": "technical", "weight": 1.0}], "n_events": 0, "n_people": 0, "n_comments": 0,
         "reason": "measures 0.70",

@@ -197,6 +197,8 @@ BREAKS = [
     ("content_classes", {"method": "guess"}, "method_is_known"),
     ("interactions", {"weights": [1.0, 1.0]}, "every_item_has_its_weight"),
     ("interactions", {"weights": [-3.0]}, "least_weight_is_in_range"),
+    ("aesthetic_model", {"spearman_low": -0.1}, "is_on_only_where_it_has_proven_itself"),
+    ("aesthetic_model", {"reason": None}, "reason_is_there"),
     ("quality_scores", {"score": -0.1}, "score_is_in_range"),
     ("quality_scores", {"reason": None}, "reason_is_there"),
     ("quality_scores", {"score": 0.9}, "score_is_within_its_parts"),

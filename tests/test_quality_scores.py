@@ -11,6 +11,7 @@ from avrec_dag.quality.parts import Known
 from avrec_dag.quality.priors import PEOPLE, STRENGTHS, Priors, priors
 from avrec_dag.quality.reception import Reception, receptions
 from avrec_dag.steps import Recipe, graph
+from avrec_dag.storage import Blobs
 
 DAY = "2026-01-01"
 STEP = graph(Recipe("frame@1", "audio@1", "events@1", "text@1", "1/s"))["quality_scores"]
@@ -42,7 +43,7 @@ def scores(ledger):
 
 def react(ledger, *events, day=DAY):
     ledger.append("feedback_events", day, list(events))
-    return update_quality(ledger, STEP)
+    return update_quality(ledger, Blobs(ledger.uri), STEP)
 
 
 def weights_of(row):
@@ -50,7 +51,7 @@ def weights_of(row):
 
 
 def test_an_item_nobody_reacted_to_scores_as_it_measures(rated):
-    assert update_quality(rated, STEP).computed == 3
+    assert update_quality(rated, Blobs(rated.uri), STEP).computed == 3
     row = scores(rated)["a.mp4"]
     assert row["score"] == row["technical"] == pytest.approx(0.8)
     assert (row["aesthetic"], row["behaviour"], row["sentiment"]) == (None, None, None)
@@ -85,15 +86,15 @@ def test_only_items_with_news_are_scored_again(rated):
     assert react(rated).computed == 0
     assert react(rated, event("v", "a.mp4", 0.02), day="2026-01-02").computed == 1
     classify(rated, {"c.mp4": "dog"})
-    assert update_quality(rated, STEP).computed == 0
+    assert update_quality(rated, Blobs(rated.uri), STEP).computed == 0
     classify(rated, {"a.mp4": "dog"})
-    assert update_quality(rated, STEP).computed == 1
+    assert update_quality(rated, Blobs(rated.uri), STEP).computed == 1
 
 
 def test_an_item_that_left_loses_its_score_and_events_of_unknown_items_are_ignored(rated):
     react(rated, event("u", "gone.mp4", 1.0))
     rated.tombstone("technical_quality", DAY, ["a.mp4"])
-    assert update_quality(rated, STEP).removed == 1
+    assert update_quality(rated, Blobs(rated.uri), STEP).removed == 1
     assert set(scores(rated)) == {"b.mp4", "c.mp4"}
 
 

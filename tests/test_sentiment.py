@@ -17,6 +17,7 @@ from avrec_dag.quality.comments import ReadComments, written
 from avrec_dag.quality.sentiment import KEPT_CHARS, SENTIMENTS, phrases, read, readable
 from avrec_dag.recommend.stage import update_feedback
 from avrec_dag.steps import Recipe, graph
+from avrec_dag.storage import Blobs
 from avrec_dag.synthetic_behaviour import GRUMBLE, PRAISE
 from bench.sentiment import HELD_OUT, accuracy, held_out
 
@@ -116,7 +117,7 @@ class Library:
         """What was computed: events, sentiments, scores."""
         self.log.add(events)
         collected = update_feedback(self.ledger, self.log, STEPS["feedback_events"], DAY).computed
-        return collected, self.read(), update_quality(self.ledger, STEPS["quality_scores"]).computed
+        return collected, self.read(), update_quality(self.ledger, Blobs(self.ledger.uri), STEPS["quality_scores"]).computed
 
     def read(self):
         return advance(self.ledger, Inline(), STEPS["comment_sentiment"], DAY, ReadComments()).computed

@@ -111,6 +111,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",
         "least_weight": "list_min(weights)", "greatest_weight": "list_max(weights)",
     },
+    "aesthetic_model": {"is_on_only_where_it_has_proven_itself": "NOT \"on\" OR coalesce(blob IS NOT NULL AND spearman_low > 0, false)"},
     "quality_scores": {
         "every_part_has_its_weight": "len(weights) = (technical IS NOT NULL)::INT + (aesthetic IS NOT NULL)::INT "
                                      "+ (behaviour IS NOT NULL)::INT + (sentiment IS NOT NULL)::INT",

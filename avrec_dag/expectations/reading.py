@@ -121,6 +121,7 @@ _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {
     "classifier_candidate": lambda _: {"classifier_candidate"},
     "classifier_decision": _current("classifier_candidate"),
     "content_classifier": lambda _: {"content_classifier"},
+    "aesthetic_model": lambda _: {"aesthetic_model"},
     "classifier_evaluation": _classifiers,
     "recommender": lambda _: {"recommender"},
     "recommender_evaluation": _current("recommender"),

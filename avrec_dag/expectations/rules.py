@@ -202,6 +202,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         "interactions", _no("missing", "nothing_is_missing", blocking=True), _true("every_item_has_its_weight"), _true("no_item_twice"),
         _between("least_weight", -1, 1), _between("greatest_weight", -1, 1),
     ),
+    "aesthetic_model": _some(
+        "aesthetic_model", *_present("on", "reason", "trained_at"), _between("n_examples", 0, None), _between("spearman", -1, 1),
+        _true("is_on_only_where_it_has_proven_itself"),
+    ),
     "quality_scores": _every_item(
         "quality_scores", *_present("score", "technical", "reason"), *_shares("score", *PARTS), _between("n_events", 0, None),
         _between("n_people", 0, None), _between("n_comments", 0, None), _true("every_part_has_its_weight"),

@@ -56,3 +56,9 @@ def receptions(ledger: Ledger) -> Mapping[str, Reception]:
         name: Reception(int(events), int(people), total, squares)
         for name, events, people, total, squares in zip(names.tolist(), *columns, strict=True)
     }
+
+
+def classes_of(ledger: Ledger) -> dict[str, str]:
+    """Item -> the first of its labels, for items that have one."""
+    table = ledger.rows("content_classes", columns=["labels"])
+    return {one: labels[0] for one, labels in zip(table["media_id"].to_pylist(), table["labels"].to_pylist(), strict=True) if labels}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avrec_dag.demo.library import origin
+from avrec_dag.report import people
 from avrec_dag.report.facts import Card, Facts, gather
 from avrec_dag.report.pictures import Pictures
 
@@ -26,12 +27,12 @@ def write(ledger: "Ledger", blobs: "Blobs", out: Path) -> int:
     Returns:
         Size of the file in bytes.
     """
-    html = render(gather(ledger), Pictures(blobs))
+    html = render(gather(ledger), Pictures(blobs), people.gather(ledger))
     out.parent.mkdir(parents=True, exist_ok=True)
     return out.write_text(html, encoding="utf-8")
 
 
-def render(facts: Facts, pictures: Pictures) -> str:
+def render(facts: Facts, pictures: Pictures, parts: people.Parts | None = None) -> str:
     """The report's HTML; whatever uploads and people wrote is escaped."""
     import jinja2
 
@@ -46,6 +47,7 @@ def render(facts: Facts, pictures: Pictures) -> str:
         facts=facts,
         cards=facts.cards[-MOST_SHOWN:],
         pictures=pictures,
+        parts=parts or people.Parts(),
         origin=origin,
         n_real=origins.count("real"),
         n_made=origins.count("made"),
