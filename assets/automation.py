@@ -29,10 +29,11 @@ INGEST_TABLES = (
     "moderation",
 )  # fmt: skip
 TRAIN_TABLES = (
-    "duplicates", "label_corrections", "labels", "classifier_candidate", "classifier_decision", "content_classifier",
-    "classifier_evaluation",
+    "duplicates", "label_corrections", "labels", "fusion_model", "classifier_candidate", "classifier_decision",
+    "content_classifier", "classifier_evaluation",
 )  # fmt: skip
 COLLECT_TABLES = ("feedback_events", "comment_sentiment")
+CLASSIFY_TABLES = ("fused_features", "content_classes")
 RECOMMEND_TABLES = (
     "moderation_decisions", "interactions", "aesthetic_model", "quality_scores",
     "recommender", "recommender_evaluation", "item_index", "recommendations",
@@ -51,7 +52,11 @@ train_classifier = dg.define_asset_job(
     dg.AssetSelection.assets(*TRAIN_TABLES),
     description="Copies, what people said, labels, the classifier they train where there is reason to, its evaluation.",
 )
-classify = dg.define_asset_job("classify", dg.AssetSelection.assets("content_classes"), description="The classes of one day's items.")
+classify = dg.define_asset_job(
+    "classify",
+    dg.AssetSelection.assets(*CLASSIFY_TABLES),
+    description="What a new fusion makes of one day's items, and their classes.",
+)
 recommend = dg.define_asset_job(
     "recommend",
     dg.AssetSelection.assets(*RECOMMEND_TABLES),
@@ -150,8 +155,8 @@ def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -
 
 
 def _to_classify(store: Store, day: str) -> bool:
-    plan = store.ledger.plan(graph.STEPS["content_classes"], day)
-    return bool(plan.todo or plan.gone)
+    plans = [store.ledger.plan(graph.STEPS[table], day) for table in CLASSIFY_TABLES]
+    return any(plan.todo or plan.gone for plan in plans)
 
 
 @dg.schedule(job=ingest_and_embed, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)

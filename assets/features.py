@@ -12,7 +12,7 @@ from avrec_dag.encoders.transcripts import Transcribe
 from avrec_dag.items import Task
 from avrec_dag.media.frames import SampleFrames
 from avrec_dag.media.spectrograms import Listen
-from avrec_dag.understanding.fusion import Fuse
+from avrec_dag.understanding.fusion_stage import fuse_task
 from resources.compute import Compute
 from resources.media import Media
 from resources.store import Store
@@ -63,7 +63,7 @@ def text_embeddings(context: dg.AssetExecutionContext, store: Store, compute: Co
 @dg.asset(**graph.of("fused_features"), kinds={"numpy", "parquet"})
 def fused_features(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """One unit vector per item that joins picture, sound and words, and does not mind a missing one."""
-    return _day_of(context, store, compute, Fuse())
+    return _day_of(context, store, compute, fuse_task(store.ledger, store.uri))
 
 
 @dg.asset(**graph.of("fingerprints"), kinds={"opencv", "parquet"})

@@ -10,6 +10,7 @@ from avrec_dag.steps import WHOLE
 from avrec_dag.understanding.candidates import update_candidate
 from avrec_dag.understanding.decisions import update_champion, update_decision
 from avrec_dag.understanding.evaluating import update_evaluation
+from avrec_dag.understanding.fusion_stage import update_fusion
 from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.stage import classes_task
 from resources.compute import Compute
@@ -35,6 +36,13 @@ def labels(context: dg.AssetExecutionContext, store: Store, compute: Compute) ->
     """What items are by a person's correction or else by their sidecar: cleaned labels, with the recording each item was cut from."""
     outcome = compute.advance(store.ledger, graph.STEPS["labels"], WHOLE, KeepLabels(), run_id=context.run.run_id)
     return materialized(outcome, store)
+
+
+@dg.asset(**graph.of("fusion_model"), kinds={"pytorch", "safetensors"}, pool=graph.GPU_POOL)
+def fusion_model(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """The learned part of every item's fused vector, tried when labels grew by a fifth and used only where it wins on held-out items."""
+    step, encoders = graph.STEPS["fusion_model"], compute.encoders
+    return materialized(update_fusion(store.ledger, store.blobs, step, run_id=context.run.run_id, encoders=encoders), store)
 
 
 class Training(dg.Config):

@@ -186,6 +186,7 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("metrics", pa.list_(METRIC)),  # of champion and challenger
         ("details", pa.string()), ("picture", pa.string()),
     ]),
+    ("fusion_model", "model_id", [*_model(), ("picture", pa.string())]),  # blob null where the untrained recipe is better
     ("content_classifier", "model_id", _model()),
     ("classifier_evaluation", "evaluation_id", _evaluation()),
     ("content_classes", "media_id", [

@@ -75,7 +75,7 @@ class Recipe:
 def graph(recipe: Recipe) -> dict[str, Step]:
     """Every step in topological order, by name."""
     r = recipe
-    embedded = ("vector", "joint", "class_names", "class_probs")
+    embedded = ("vector", "joint", "model")
     joint = r.joint_space or r.text_encoder
     beside_others = "" if joint == r.text_encoder else f":{joint}"
     steps = [
@@ -97,10 +97,17 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"raw_media": ("metadata",), "transcripts": ("text",), "screen_text": ("text",)},
              {"raw_media": ("title", "description", "tags"), "transcripts": ("segments", "words"), "screen_text": ("lines",)},
              optional=frozenset({"raw_media", "transcripts", "screen_text"})),
+        Step("label_corrections", "1", {"raw_media": ()}, partition="whole"),
+        Step("labels", "2", {"raw_media": ("labels",), "label_corrections": ("labels",)},
+             {"raw_media": ("labels", "source"), "label_corrections": ("labels", "labelled_by", "labelled_at")},
+             optional=frozenset({"raw_media", "label_corrections"}), partition="whole"),
+        Step("fusion_model", f"1:{r.frame_encoder}:{r.audio_encoder}:{r.text_encoder}:{joint}",
+             {"labels": ("labels",), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
+             partition="whole"),
         Step("fused_features", "2",
              {"raw_media": (), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",), "text_embeddings": ("vector",)},
-             {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint")},
-             optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"})),
+             {"frame_embeddings": embedded, "audio_embeddings": embedded, "text_embeddings": ("vector", "joint", "model")},
+             optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"}), models=("fusion_model",)),
         Step("moderation", f"1:{r.moderation}", {"frames": ("frames",)}, {"frames": ("blob", "t_s", "shot")}, off=r.moderation == "off"),
         Step("moderation_decisions", f"1:{r.moderation_policy}", {"raw_media": (), "moderation": ("score",)}, partition="whole"),
         Step("technical_quality", "2", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
@@ -116,10 +123,6 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"raw_media": (), "fingerprints": ("fingerprint",), "frame_embeddings": ("vector",), "audio_embeddings": ("vector",),
               "technical_quality": ()},
              optional=frozenset({"frame_embeddings", "audio_embeddings", "technical_quality"}), partition="whole"),
-        Step("label_corrections", "1", {"raw_media": ()}, partition="whole"),
-        Step("labels", "2", {"raw_media": ("labels",), "label_corrections": ("labels",)},
-             {"raw_media": ("labels", "source"), "label_corrections": ("labels", "labelled_by", "labelled_at")},
-             optional=frozenset({"raw_media", "label_corrections"}), partition="whole"),
         Step("classifier_candidate", "3", {"labels": ("labels",), "fused_features": ("tokens",)}, partition="whole"),
         Step("classifier_decision", "1", {"classifier_candidate": ("model",)}, partition="whole"),
         Step("content_classifier", "3", {"classifier_candidate": ("model",), "classifier_decision": ("decision",)}, partition="whole"),
@@ -134,8 +137,8 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"technical_quality": ("score",), "content_classes": ("classes",), "frame_embeddings": ("vector",), "interactions": (),
               "comment_sentiment": ("sentiment",), "aesthetic_model": ("model",)},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes", "frame_embeddings"}), partition="whole"),
-        Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector",)}, partition="whole"),
-        Step("item_index", "3", {"fused_features": ("vector",), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
+        Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector", "joint")}, partition="whole"),
+        Step("item_index", "3", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
         Step("recommender_evaluation", "1",
              {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),

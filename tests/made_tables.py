@@ -87,6 +87,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "decided_at": AT, "champion_version": "0", "candidate_version": "1", "adopted": True, "reason": "better", "picture": "p.png",
         "difference": 0.1, "low": 0.0, "high": 0.2, "n_items": 3, "metrics": _BOTH, "details": "{}",
     },
+    "fusion_model": {"blob": None, "trained_at": AT, "n_examples": 1, "details": "{}", "picture": None},
     "content_classifier": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
     "classifier_evaluation": {**_MEASURED, "metrics": _ACCURACY, "details": "{}"},
     "content_classes": {"labels": ["cat"], "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25], "method": "classifier"},

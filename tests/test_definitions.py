@@ -79,6 +79,7 @@ def test_what_may_sit_on_a_graphics_card_shares_one_pool():
         "transcripts",
         "moderation",
         "classifier_candidate",
+        "fusion_model",
         "content_classes",
         "comment_sentiment",
     }

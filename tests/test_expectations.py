@@ -108,6 +108,7 @@ def test_uploads_that_came_meanwhile_are_told_and_do_not_stop(ledger):
 
 
 NO_BETTER = [{"model": "c", "metric": metric, "value": 0.1} for metric in ("accuracy", "majority_accuracy")]
+LOSES = '{"accuracy": {"fused": 0.8, "concatenation": 0.9}}'
 APART = [*NO_BETTER, {"model": "c", "metric": "near_duplicates_apart", "value": 2.0}]
 NO_GAIN = [{"model": model, "metric": "ndcg@10", "value": 0.1} for model in ("blend", "popularity")]
 UNITS = [("vector", [3.0, 4.0]), ("joint", [0.1, 0.1])]
@@ -188,6 +189,7 @@ BREAKS = [
     ("classifier_decision", {"low": 0.15}, "interval_holds_the_difference"),
     ("classifier_decision", {"adopted": False, "difference": None}, "a_champion_that_stays_was_compared"),
     ("classifier_decision", {"metrics": [{"model": "champion", "metric": "accuracy", "value": 0.8}]}, "both_have_the_same_metrics"),
+    ("fusion_model", {"blob": "b", "details": LOSES}, "is_used_only_where_it_wins"),
     ("content_classifier", {"n_examples": -1}, "n_examples_is_in_range"),
     ("classifier_evaluation", {"metrics": []}, "n_metrics_is_in_range"),
     ("classifier_evaluation", {"metrics": APART}, "near_duplicates_stay_on_one_side"),

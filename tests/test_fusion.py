@@ -127,3 +127,13 @@ def test_an_item_without_joint_vectors_is_still_fused():
 def test_joint_vectors_of_two_spaces_are_not_mixed():
     with pytest.raises(ValueError, match="different dimensions"):
         joint_of({"video": random_unit(1, 512), "text": random_unit(1, 384)})
+
+
+def test_a_vector_of_another_size_than_its_encoder_makes_is_refused():
+    from avrec_dag.encoders.registry import preset
+
+    changed = item(video=random_unit(1, 64))
+    changed.parents["frame_embeddings"]["model"] = preset("packaged").frame.identity
+    (row,) = Fuse()([changed])
+    assert row.permanent
+    assert "has 64 numbers, but" in row.error

@@ -64,7 +64,22 @@ def inputs_of(library: Library, tables: list[str]) -> list[str]:
     """Data versions of everything that the tables are computed from, themselves left out, and of what people said of items."""
     parents = {parent for name in tables for parent in library.steps[name].parents} - set(tables)
     logged = [f"label log={library.labels.digest()}"] if "label_corrections" in tables else []
-    return [*(f"{name}={library.ledger.data_version(name)}" for name in sorted(parents)), *logged]
+    return [*(f"{name}={_seen(library, name, tables)}" for name in sorted(parents)), *logged]
+
+
+def _seen(library: Library, parent: str, tables: list[str]) -> str:
+    """Version of a parent as far as the tables see it.
+
+    Items that a model fuses anew have new versions, but where only other fields of theirs are needed (tokens), nothing has changed:
+    training on them again would follow from its own result.
+    """
+    uses = [library.steps[name].needs[parent] for name in tables if parent in library.steps[name].needs]
+    if not library.steps[parent].models or not all(uses):
+        return library.ledger.data_version(parent)
+    wanted, rows, digest = {field for use in uses for field in use}, library.ledger.rows(parent, None, ["fields"]), hashlib.sha256()
+    for key, fields in zip(rows[0].to_pylist(), rows["fields"].to_pylist(), strict=True):
+        digest.update(repr((key, [(name, value) for name, value in sorted(fields) if name in wanted])).encode())
+    return digest.hexdigest()[:32]
 
 
 def stale(library: Library, runner: "Runner") -> dict[str, int]:

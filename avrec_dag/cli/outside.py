@@ -20,7 +20,7 @@ from avrec_dag.media import ingest
 from avrec_dag.media.frames import SampleFrames
 from avrec_dag.media.spectrograms import Listen
 from avrec_dag.media.uploads import MediaSource
-from avrec_dag.understanding.fusion import Fuse
+from avrec_dag.understanding.fusion_stage import fuse_task
 from avrec_dag.understanding.stage import classes_task
 
 
@@ -60,7 +60,7 @@ def _understand(library: Library, ledger: Ledger, media: str, store: str) -> Non
         "transcripts": Transcribe(media, settings.speech),
         "screen_text": ReadScreen(store, settings.screen_text),
         "text_embeddings": EmbedText(settings.encoders),
-        "fused_features": Fuse(),
+        "fused_features": fuse_task(library.ledger, settings.store),
     }
     day = settings.start.isoformat()
     here = engine("inline")

@@ -94,6 +94,10 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "both_have_the_same_metrics": "difference IS NULL OR list_sort([m.metric FOR m IN metrics IF m.model = 'champion']) "
                                       "= list_sort([m.metric FOR m IN metrics IF m.model = 'challenger'])",
     },
+    "fusion_model": {
+        "is_used_only_where_it_wins": "blob IS NULL OR (details->>'$.accuracy.fused')::DOUBLE > "
+                                      "(details->>'$.accuracy.concatenation')::DOUBLE",
+    },
     "classifier_evaluation": {
         **_METRICS, "accuracy": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1]",
         "beats_the_commonest_class": "[m.value FOR m IN metrics IF m.metric = 'accuracy'][1] "

@@ -120,6 +120,7 @@ _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {
     "moderation_decisions": _moderated,
     "classifier_candidate": lambda _: {"classifier_candidate"},
     "classifier_decision": _current("classifier_candidate"),
+    "fusion_model": lambda _: {"fusion_model"},
     "content_classifier": lambda _: {"content_classifier"},
     "aesthetic_model": lambda _: {"aesthetic_model"},
     "classifier_evaluation": _classifiers,

@@ -188,6 +188,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         "classifier_decision", *_present("decided_at", "candidate_version", "adopted", "reason"), _between("difference", -1, 1),
         _true("interval_holds_the_difference"), _true("a_champion_that_stays_was_compared"), _true("both_have_the_same_metrics"),
     ),
+    "fusion_model": _some(
+        "fusion_model", *_present("trained_at", "details"), _between("n_examples", 0, None), _true("is_used_only_where_it_wins"),
+    ),
     "content_classifier": _some("content_classifier", *_present("trained_at", "details"), _between("n_examples", 0, None)),
     "classifier_evaluation": _some(
         "classifier_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None), *_shares("accuracy"),

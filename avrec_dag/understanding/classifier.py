@@ -114,7 +114,7 @@ def load(blobs: Blobs, prefix: str) -> Classifier:
     from safetensors.numpy import load as tensors
 
     try:
-        raw, card_raw = (_read(blobs, f"{prefix}/{name}") for name in ("model.safetensors", "model.json"))
+        raw, card_raw = (read_bounded(blobs, f"{prefix}/{name}") for name in ("model.safetensors", "model.json"))
         card = Card.model_validate_json(card_raw)
         if card.multi_label and len(card.thresholds) != len(card.names):
             raise ValueError(f"{len(card.thresholds)} thresholds for {len(card.names)} classes")
@@ -141,12 +141,13 @@ def read_weights(blobs: Blobs, path: str) -> Weights:
     from safetensors.numpy import load as tensors
 
     try:
-        return tensors(_read(blobs, path))
+        return tensors(read_bounded(blobs, path))
     except SafetensorError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read(blobs: Blobs, path: str) -> bytes:
+def read_bounded(blobs: Blobs, path: str) -> bytes:
+    """A model's file; ValueError where it is larger than any of ours."""
     with blobs.open(path) as file:
         raw = file.read(_LARGEST_BYTES + 1)
     if len(raw) > _LARGEST_BYTES:

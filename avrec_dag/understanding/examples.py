@@ -1,7 +1,7 @@
 """What models can learn from: labelled items that have features, their classes, and what is left out and why."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,16 +82,21 @@ class _Said:
     source: str
 
 
-def gather(ledger: Ledger, encoders: str = "packaged") -> Labelled:
+def gather(ledger: Ledger, encoders: str = "packaged", features: Callable[[set[str]], "Found"] | None = None) -> Labelled:
     """Join labels with features, day by day, so that only the labelled items' tokens are ever in memory together.
 
     A class is learned when items of at least two sources show it: with one, nothing could be held out, and the class would be that one
     recording. Where at least a twentieth of the items have several labels, all of them count (multi-label); otherwise each item's first.
+
+    Args:
+        ledger: The tables.
+        encoders: The preset in whose joint space the items are.
+        features: Labelled items -> their tokens; by default from fused_features.
     """
     rows = ledger.rows("labels", columns=["labels", "source"]).to_pylist()
     said = {row["media_id"]: _Said(tuple(row["labels"]), row["source"]) for row in rows if row["labels"]}
     hashed = digest(text for media_id in sorted(said) for text in (media_id, *said[media_id].labels, said[media_id].source))
-    found = _features(ledger, set(said))
+    found = _features(ledger, set(said)) if features is None else features(set(said))
     several = sum(len(one.labels) > 1 for one in said.values())
     multi_label = several >= max(SEVERAL_SHARE * len(said), 1)
     if several and not multi_label:
@@ -115,7 +120,17 @@ def gather(ledger: Ledger, encoders: str = "packaged") -> Labelled:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """Features of the wanted items that have them.
+
+    Attributes:
+        tokens: Item -> float32 (6 * 512,).
+        hashes: Item -> hash of its features.
+        creators: Item -> creator, where one is named.
+        joint_size: Length of most joint vectors; 0 without any.
+        groups: Item -> its group of copies, where it has one.
+    """
+
     tokens: Mapping[str, NDArray[np.float32]]
     hashes: Mapping[str, str]
     creators: Mapping[str, str]
@@ -123,10 +138,11 @@ class _Found:
     groups: Mapping[str, str]
 
     def copies(self, ids: Sequence[str]) -> list[tuple[int, int]]:
+        """Pairs of positions in `ids` that are copies of one item."""
         return _pairs(ids, self.groups)
 
 
-def _examples(ids: Sequence[str], kept: Sequence[str], said: Mapping[str, _Said], found: _Found, multi_label: bool) -> Examples:
+def _examples(ids: Sequence[str], kept: Sequence[str], said: Mapping[str, _Said], found: Found, multi_label: bool) -> Examples:
     tokens = np.stack([found.tokens[media_id] for media_id in ids]).reshape(len(ids), len(SLOTS), BLOCK)
     targets = np.zeros((len(ids), len(kept)), np.float32)
     for row, media_id in enumerate(ids):
@@ -153,12 +169,12 @@ def anchors_of(names: Sequence[str], joint_size: int, encoders: str = "packaged"
     return np.stack([joint_token(vector) for vector in space.classes([(name,) for name in names])])
 
 
-def _features(ledger: Ledger, wanted: set[str]) -> _Found:
+def _features(ledger: Ledger, wanted: set[str]) -> Found:
     """Tokens and feature hashes of the wanted items that have them; features that are broken are passed over."""
     tokens, hashes, creators, sizes = {}, {}, {}, Counter[int]()
     for day in ledger.partitions("fused_features") if wanted else ():
         table = ledger.rows("fused_features", day, columns=["fields", "tokens", "joint"])
-        creators |= _creators(ledger, day)
+        creators |= creators_of(ledger, day)
         joint_sizes = [0 if row.values is None else len(row.values) for row in table["joint"]]
         for place, media_id in enumerate(table["media_id"].to_pylist()):
             if media_id not in wanted or (fields := dict(table["fields"][place].as_py())).get("tokens") is None:
@@ -168,20 +184,21 @@ def _features(ledger: Ledger, wanted: set[str]) -> _Found:
                 tokens[media_id], hashes[media_id] = row, fields["tokens"][:8]
                 sizes[joint_sizes[place]] += 1
     sizes.pop(0, None)
-    return _Found(tokens, hashes, creators, sizes.most_common(1)[0][0] if sizes else 0, _copy_groups(ledger))
+    return Found(tokens, hashes, creators, sizes.most_common(1)[0][0] if sizes else 0, copy_groups(ledger))
 
 
-def _creators(ledger: Ledger, day: str) -> dict[str, str]:
+def creators_of(ledger: Ledger, day: str) -> dict[str, str]:
+    """Item -> creator, for the day's items that name one."""
     rows = ledger.rows("raw_media", day, ["creator"])
     return {one: name for one, name in zip(rows["media_id"].to_pylist(), rows["creator"].to_pylist(), strict=True) if name}
 
 
 def known_copies(ledger: Ledger, ids: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of positions in `ids` that table duplicates knows as copies of one item."""
-    return _pairs(ids, _copy_groups(ledger))
+    return _pairs(ids, copy_groups(ledger))
 
 
-def _copy_groups(ledger: Ledger) -> dict[str, str]:
+def copy_groups(ledger: Ledger) -> dict[str, str]:
     """Item -> its group of copies, for items that have one."""
     if "duplicates" not in TABLES:
         return {}

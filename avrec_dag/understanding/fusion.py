@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 from avrec_dag.items import Item, Row
 from avrec_dag.understanding.digests import digest
 
+if TYPE_CHECKING:
+    from avrec_dag.understanding.fusion_model import FusionModel
+
 Vector = NDArray[np.float32]
 
-BLOCK, VECTOR_BLOCK = 512, 256
-"""Numbers per token, and per modality in the fused vector, which an index keeps in memory for every item."""
+BLOCK, VECTOR_BLOCK, LEARNED = 512, 256, 128
+"""Numbers per token; per modality in the fused vector, which an index keeps in memory; in that vector's learned part."""
 MODALITIES: tuple[str, ...] = ("video", "audio", "text")
 PARENTS: Mapping[str, str] = {"video": "frame_embeddings", "audio": "audio_embeddings", "text": "text_embeddings"}
 JOINT_WEIGHTS: Mapping[str, float] = {"video": 1.0, "audio": 0.5, "text": 1.0}
@@ -57,33 +61,73 @@ class Fuse:
 
     `joint` is the mean of the joint vectors at hand, weighted by `JOINT_WEIGHTS`, in unit length; null where no
     modality has one. An embedding that is not finite or is zero fails the item: it would poison every comparison.
+
+    With a trained fusion (`fusion_model`) the vector holds 128 learned numbers more; see `FusionModel.mixed`.
+
+    Attributes:
+        store_uri: Where the trained fusion is stored.
+        model_blob: Its blob prefix; None: the untrained recipe alone.
     """
+
+    store_uri: str = ""
+    model_blob: str | None = None
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its fields `vector`, `tokens` and `joint` are hashes of these."""
-        return [_fuse(item) for item in items]
+        return [self._fuse(item) for item in items]
+
+    def _fuse(self, item: Item) -> Row:
+        try:
+            vectors, joints = _parts(item)
+            vector, tokens, joint = vector_of(vectors), tokens_of(vectors, joints), joint_of(joints)
+        except ValueError as error:
+            return item.failed(str(error), permanent=True)
+        if self.model_blob is not None:
+            vector = _model(self.store_uri, self.model_blob).mixed(vector[None], tokens[None])[0]
+        values = {
+            "vector": vector,
+            "joint": joint,
+            "tokens": tokens.ravel(),
+            "modalities": [name for name in MODALITIES if name in vectors],
+        }
+        fields = {"vector": _rounded(vector), "tokens": _rounded(tokens), **({} if joint is None else {"joint": _rounded(joint)})}
+        return item.done(fields, values)
 
 
-def _fuse(item: Item) -> Row:
-    vectors, joints = {}, {}
-    try:
-        for modality, parent in PARENTS.items():
-            columns = item.parents.get(parent)
-            if columns is not None:
-                vectors[modality] = _checked(columns.get("vector"), f"{parent}.vector")
-                if columns.get("joint") is not None:
-                    joints[modality] = _checked(columns["joint"], f"{parent}.joint")
-        vector, tokens, joint = vector_of(vectors), tokens_of(vectors, joints), joint_of(joints)
-    except ValueError as error:
-        return item.failed(str(error), permanent=True)
-    values = {
-        "vector": vector,
-        "joint": joint,
-        "tokens": tokens.ravel(),
-        "modalities": [name for name in MODALITIES if name in vectors],
-    }
-    fields = {"vector": _rounded(vector), "tokens": _rounded(tokens), **({} if joint is None else {"joint": _rounded(joint)})}
-    return item.done(fields, values)
+def _parts(item: Item) -> tuple[dict[str, Vector], dict[str, Vector]]:
+    """Encoder vectors and joint vectors by modality."""
+    vectors: dict[str, Vector] = {}
+    joints: dict[str, Vector] = {}
+    for modality, parent in PARENTS.items():
+        columns = item.parents.get(parent)
+        if columns is None:
+            continue
+        vectors[modality] = checked(columns.get("vector"), f"{parent}.vector")
+        _of_its_encoder(vectors[modality], str(columns.get("model")), parent)
+        if columns.get("joint") is not None:
+            joints[modality] = checked(columns["joint"], f"{parent}.joint")
+    return vectors, joints
+
+
+def _of_its_encoder(vector: Vector, model: str, parent: str) -> None:
+    """Refuse a vector of another size than its encoder makes: a model that changed under the same name.
+
+    Raises:
+        ValueError: It is.
+    """
+    from avrec_dag.encoders.registry import specs
+
+    dim = next((spec.dim for spec in specs() if spec.identity == model), vector.size)
+    if vector.size != dim:
+        raise ValueError(f"fusing: {parent}.vector has {vector.size} numbers, but {model} makes {dim}; recompute that embedding")
+
+
+@functools.lru_cache(maxsize=2)
+def _model(store_uri: str, prefix: str) -> "FusionModel":
+    from avrec_dag.storage import Blobs
+    from avrec_dag.understanding.fusion_model import load
+
+    return load(Blobs(store_uri), prefix)
 
 
 def _rounded(values: Vector) -> str:
@@ -91,7 +135,8 @@ def _rounded(values: Vector) -> str:
     return digest([(np.round(values.astype(np.float64), 5) + 0.0).astype("<f4").tobytes()])
 
 
-def _checked(values: object, what: str) -> Vector:
+def checked(values: object, what: str) -> Vector:
+    """The numbers as float32 (d,); ValueError where they are none, not finite or all zero."""
     vector = np.asarray(values, np.float32)
     if vector.ndim != 1 or not vector.size:
         raise ValueError(f"fusing: {what} has shape {vector.shape}, expected one row of numbers; recompute that embedding")
