@@ -12,8 +12,8 @@ class FusionSettings(BaseModel):
     """Sizes and rates of the trained fusion; what has no explanation here is as in `Settings`.
 
     Attributes:
-        share: Of the learned part in the cosine of two items. On stamps, 0.3 to 0.5 raised the mean average precision of similar items both
-            of classes that training knew and of such that it never saw; with more, the latter fell.
+        share: Of the learned part in the cosine of two items. On stamps it raised the mean average precision of similar items from 0.57 to
+            0.69 among classes that training knew; among classes it never saw, larger shares lost more than they gained.
         epochs: So many, and at least `least_steps` steps.
     """
 
