@@ -80,6 +80,19 @@ def test_an_empty_library_gives_a_page_too(tmp_path):
     assert "Nothing is in the library yet" in out.read_text(encoding="utf-8")
 
 
+def test_what_is_said_and_shown_is_told_with_its_seconds_and_stays_text(tmp_path):
+    ledger, out = Ledger(str(tmp_path / "store")), tmp_path / "page.html"
+    spoken = [{"start_s": 61.0 + 5 * i, "end_s": 65.0 + 5 * i, "text": f"sentence {i} <b>bold</b>"} for i in range(6)]
+    ledger.append("transcripts", DAY, [Row("a.mp4", "1", {"text": "h"}, {"language": "en", "text": "x", "segments": spoken})])
+    ledger.append("transcripts", DAY, [Row("silent.mp4", "1", {}, {"text": "", "segments": []})])
+    ledger.append("screen_text", DAY, [Row("b.mp4", "1", {}, {"text": "x", "lines": [{"start_s": 2.0, "end_s": 3.0, "text": "THE END"}]})])
+    report.write(ledger, Blobs(ledger.uri), out)
+    html = out.read_text(encoding="utf-8")
+    assert "<b>1:01</b> sentence 0 &lt;b&gt;bold" in html and "and 2 more" in html
+    assert "<b>0:02</b> THE END" in html
+    assert "silent.mp4" not in html
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(None, "0:00"), (0.4, "0:00"), (59.6, "1:00"), (75, "1:15"), (3661, "1:01:01")])
 def test_durations_read_as_clocks(seconds, text):
     assert clock(seconds) == text

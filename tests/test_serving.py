@@ -226,6 +226,8 @@ def test_a_person_likes_skips_and_searches_in_two_languages(address, width):
         tab.locator("#words").press("Enter")
         tab.wait_for_selector("#back:visible")
         assert tab.locator("#list li").count() > 3
+        tab.locator("#list li button").first.click()
+        assert "#t=" in tab.evaluate("document.querySelector('#video').src")
         tab.locator("#language").click()
         assert tab.locator("#like").inner_text().endswith("喜欢")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width

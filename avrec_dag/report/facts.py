@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from avrec_dag.moderation.decisions import withheld
+from avrec_dag.report import said
 from avrec_dag.report.copies import Copies, KeptBack, copies, kept_back
 from avrec_dag.report.decisions import Decision, decided
 from avrec_dag.schema import TABLES
@@ -93,6 +94,7 @@ class Facts:
     copies: Copies | None = None
     kept_back: KeptBack | None = None
     decisions: tuple[Decision, ...] = ()
+    words: said.Words = field(default_factory=said.Words)
 
     @property
     def classes(self) -> list[tuple[str, list[Card]]]:
@@ -133,6 +135,7 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         copies=copies(ledger),
         kept_back=kept_back(ledger),
         decisions=decided(ledger),
+        words=said.gather(ledger),
     )
 
 
