@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from avrec_dag.errors import AvrecError
+
 Matrix = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 Modality = Literal["frame", "audio", "text", "events", "speech", "screen"]
@@ -112,6 +114,22 @@ class WaveformTagger(Tagger, Protocol):
     def window_s(self) -> float:
         """The longest sound it takes at once."""
         ...
+
+
+def trusted(spec: EncoderSpec, vectors: Matrix) -> Matrix:
+    """The vectors, if they are what the encoder's spec promises.
+
+    Raises:
+        AvrecError: They have another length, or hold NaN or infinity.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != spec.dim:
+        raise AvrecError(
+            f"the encoder {spec.identity} gave vectors of shape {vectors.shape}, but says they have {spec.dim} numbers: "
+            "a model that changed under the same name needs another digest"
+        )
+    if not np.isfinite(vectors).all():
+        raise AvrecError(f"the encoder {spec.identity} gave NaN or infinity: its weights or its precision are broken; try another encoder")
+    return vectors
 
 
 def unit_rows(matrix: NDArray[np.floating]) -> Matrix:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.encoders import registry, shots
-from avrec_dag.encoders.base import Matrix, Picture, SoundTagger, Tagger, WaveformTagger, unit_rows
+from avrec_dag.encoders.base import Matrix, Picture, SoundTagger, Tagger, WaveformTagger, trusted, unit_rows
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.errors import AvrecError
 from avrec_dag.items import Item, Row
@@ -138,7 +138,11 @@ def _tagged(parts: Iterable[Iterable[Matrix | Picture]], tagger: Tagger) -> tupl
                 held = []
     if held:
         tagged.append(tagger.tag(held))
-    return np.concatenate([vectors for vectors, _ in tagged]), np.concatenate([probs for _, probs in tagged]), np.array(owners)
+    return (
+        trusted(tagger.spec, np.concatenate([vectors for vectors, _ in tagged])),
+        np.concatenate([probs for _, probs in tagged]),
+        np.array(owners),
+    )
 
 
 def fingerprint(*parts: object) -> str:

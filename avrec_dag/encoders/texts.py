@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avrec_dag.encoders import registry
-from avrec_dag.encoders.base import Matrix, unit_rows
+from avrec_dag.encoders.base import Matrix, trusted, unit_rows
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.encoders.utterances import Utterance, utterances
 from avrec_dag.items import Item, Row
@@ -77,7 +77,7 @@ class EmbedText:
     def _encoded(self, texts: Sequence[str]) -> Matrix:
         spec = registry.preset(self.preset).text
         encoder = registry.load(spec.name)
-        parts = [encoder.encode(texts[start : start + _HELD]) for start in range(0, len(texts), _HELD)]
+        parts = [trusted(spec, encoder.encode(texts[start : start + _HELD])) for start in range(0, len(texts), _HELD)]
         return np.concatenate([np.zeros((0, spec.dim), np.float32), *parts])
 
 
