@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from avrec_dag.definitions import GROUPS
 from avrec_dag.ledger import Ledger
 from avrec_dag.schema import TABLES
 from tests.made_runs import DAYS, Library, made_runs
@@ -77,7 +78,7 @@ def test_uploads_become_recommendations_with_nobody_touching_anything(dev):
     assert ledger.counts("content_classes").ok == 2
     seen = ask(port, "{ assetNodes { assetKey { path } groupName description owners { ... on TeamAssetOwner { team } } } }")["assetNodes"]
     assert {node["assetKey"]["path"][0] for node in seen} == set(TABLES)
-    assert {node["groupName"] for node in seen} == {"ingest", "features", "understanding", "quality", "recommend"}
+    assert {node["groupName"] for node in seen} == set(GROUPS)
     runs = ask(port, "{ runsOrError { ... on Runs { results { jobName status } } } }")["runsOrError"]["results"]
     assert {"ingest_and_embed", "train_classifier", "classify", "recommend"} <= {run["jobName"] for run in runs}
     assert {run["status"] for run in runs} <= {"SUCCESS", "STARTED"}

@@ -199,7 +199,9 @@ def test_a_plan_for_some_keys_leaves_the_others_alone(world):
 
 
 def test_a_new_model_makes_every_item_of_its_children_stale(world):
-    step = graph(Recipe("f", "a", "e", "t", "s"))["content_classes"]
+    step = replace(
+        graph(Recipe("f", "a", "e", "t", "s"))["content_classes"], needs={"fused_features": ("vector",)}
+    )  # all that made items have
     before = {item.key: item.version for item in world.ledger.plan(step, DAY).todo}
     world.ledger.append("content_classifier", WHOLE, [Row("content_classifier", "m1", {"model": "m1"})])
     after = {item.key: item.version for item in world.ledger.plan(step, DAY).todo}
