@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from assets import automation
 from avrec_dag import arrivals
 from avrec_dag.arrivals import PATIENCE_S, Due, Known, digest, digests, settle
+from avrec_dag.labelling import Correction, LabelLog
 from avrec_dag.media.uploads import Upload
 from tests.made_runs import DAYS, EVENT_DAY, Library, made_runs
 
@@ -150,6 +151,27 @@ def test_a_missing_media_folder_is_told_and_asks_for_nothing(tmp_path, instance)
     library.close()
     assert requests == []
     assert "AVREC_MEDIA: there is no folder" in told
+
+
+def test_labels_ask_for_one_training_once_nobody_is_labelling_any_more(made, instance, tmp_path):
+    library = made.copy(tmp_path / "library")
+    log = LabelLog(library.settings.feedback)
+
+    def ask(cursor: str | None) -> tuple[int, str, str]:
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=library.settings.resources()) as context:
+            data = automation.label_arrivals.evaluate_tick(context)
+        return len(data.run_requests or ()), data.cursor or "", data.skip_message or ""
+
+    key = f"dt={DAYS[0]}/any.mp4"
+    assert ask(None)[2] == "somebody is still labelling"
+    log.remove_item(next(iter(log.newest())))
+    assert ask(None)[2] == "nobody said anything new"
+    log.add([Correction(media_id=key, labels=("cat",), by="ada", at=AT)])
+    requests, cursor, _ = ask(None)
+    assert requests == 1
+    assert ask(cursor)[0] == 0
+    log.close()
+    library.close()
 
 
 def follow(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
