@@ -1,8 +1,8 @@
 """What learning from where a classifier stands costs in accuracy, and what it saves in time, against training anew at every step.
 
-    python -m bench.incremental [--seeds 5] [--json]
+    python bench/incremental.py [--seeds 5] [--json]
 
-Eighteen classes of Debian's stamps (`bench.stamp_clips`) arrive in six steps of three. At each step one model is trained anew with
+Eighteen classes of Debian's stamps (`bench/stamp_clips.py`) arrive in six steps of three. At each step one model is trained anew with
 everything so far, and another goes on from the step before with the new classes and exemplars of the old. Both are judged on the same
 stamps, a quarter of all, which neither ever sees; no stamp is on both sides. What is timed is the model that serves: the product trains
 five more of the same kind on either way, one per fold.
@@ -20,6 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import stamp_clips
 from numpy.typing import NDArray
 
 from avrec_dag.engine import engine
@@ -32,7 +33,6 @@ from avrec_dag.understanding.labels import KeepLabels
 from avrec_dag.understanding.settings import Settings, Weights
 from avrec_dag.understanding.splits import folds_of
 from avrec_dag.understanding.training import fitted
-from bench import stamp_clips
 
 STEPS, EACH, TEST_PARTS = 6, 3, 4
 Before = tuple[Weights, tuple[str, ...], tuple[str, ...]]

@@ -22,7 +22,7 @@ _CHUNK = 1024
 class HeadFitting(Fitting):
     """One training run of the heads: all that reads classes from tokens and from what the transformer makes of them, which stays as it is.
 
-    Frozen, the transformer need not be run at every step, only `COPIES` times before the first: a step costs a tenth of a full
+    Frozen, the transformer need not be run at every step, only `COPIES` times before the first: a step costs a fifth of a full
     one, so that an update affords as many steps as a full training. What the transformer knows is not forgotten, while the heads
     are fitted to all exemplars from their beginning: heads that went through several updates fitted their exemplars too well and left no
     room for news (as warm starts do; Ash and Adams 2020). `start_from` must be given.
@@ -47,11 +47,8 @@ class HeadFitting(Fitting):
             epochs = -(-STEPS * s.batch // len(rows))
             order = torch.cat([torch.randperm(len(rows), generator=luck) for _ in range(epochs)]).to(self.device)
             for batch in order[: STEPS * s.batch].split(s.batch):
-                seen = self.tokens[rows[batch]] * kept[batch].unsqueeze(-1)
-                members = zip(network.members, pooled, strict=True)
-                losses = [
-                    self._loss(_read(one, seen, state[batch], s.dropout), self.targets[rows[batch]], balance) for one, state in members
-                ]
+                logits = _read(network, self.tokens[rows[batch]] * kept[batch].unsqueeze(-1), [one[batch] for one in pooled], s.dropout)
+                losses = [self._loss(one, self.targets[rows[batch]], balance) for one in logits]
                 optimizer.zero_grad()
                 torch.stack(losses).sum().backward()
                 optimizer.step()
@@ -83,10 +80,16 @@ def _begun_anew(network: Ensemble) -> list[nn.Parameter]:
     return [value for _, value in heads]
 
 
-def _read(member: nn.Module, tokens: Tensor, pooled: Tensor, dropout: float) -> Tensor:
-    """Logits (n, n_classes) as `TokenNetwork.forward` adds them up, from what the transformer made of the tokens before."""
-    assert isinstance(member, TokenNetwork)
-    seen = nn.functional.dropout(tokens * BLOCK**0.5, dropout)
-    evidence = torch.einsum("nsb,sbc->nc", seen, member.direct) + member.bias
-    named = torch.einsum("njb,cb,j->nc", tokens[:, JOINT_SLOTS], member.anchors, member.trust)
-    return evidence + named + member.leave(nn.functional.dropout(pooled, dropout))
+def _read(network: Ensemble, tokens: Tensor, pooled: list[Tensor], dropout: float) -> list[Tensor]:
+    """Each member's logits (n, n_classes) as `TokenNetwork.forward` adds them up, from what the transformers made of the tokens before.
+
+    What is the same for every member is worked out once, the numbers left out among it: that is most of a step's time.
+    """
+    seen = nn.functional.dropout(tokens.flatten(1) * BLOCK**0.5, dropout)
+    named = tokens[:, JOINT_SLOTS] @ network.members[0].get_buffer("anchors").T
+    logits = []
+    for member, state in zip(network.members, pooled, strict=True):
+        assert isinstance(member, TokenNetwork)
+        evidence = seen @ member.direct.flatten(0, 1) + member.bias + torch.einsum("njc,j->nc", named, member.trust)
+        logits.append(evidence + member.leave(nn.functional.dropout(state, dropout)))
+    return logits
