@@ -112,6 +112,9 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("sample_rate_hz", pa.int32()), ("duration_s", pa.float64()), ("n_windows", pa.int64()),
         ("peak_dbfs", pa.float64()), ("rms_dbfs", pa.float64()), ("loudness_lufs", pa.float64()),
         ("noise_floor_dbfs", pa.float64()), ("clipped_share", pa.float64()), ("silent_share", pa.float64()),
+        ("true_peak_dbtp", pa.float64()), ("lead_silence_s", pa.float64()), ("trail_silence_s", pa.float64()),
+        ("side_db", pa.float64()), ("balance_db", pa.float64()), ("stereo_correlation", pa.float64()),  # null unless two channels sound
+        ("hum_db", pa.float64()),  # null for less than a second
         ("speech_share", pa.float64()), ("singing_share", pa.float64()), ("music_share", pa.float64()),
         ("blob", pa.string()),  # prefix holding log_mel.npy (float16 (n, 64), dB) and spectrogram.png
     ]),

@@ -135,7 +135,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "audio_spectrograms": _every_item(
         "audio_spectrograms", *_present("blob", "n_windows"), _between("n_windows", 1, None), _between("sample_rate_hz", 1000, 768_000),
-        _between("peak_dbfs", None, 40), _between("loudness_lufs", None, 40, blocking=False),
+        _between("peak_dbfs", None, 40), _between("loudness_lufs", None, 40, blocking=False), _between("true_peak_dbtp", None, 46),
+        _between("stereo_correlation", -1, 1), _between("hum_db", 0, 120),
         *_shares("clipped_share", "silent_share", "speech_share", "singing_share", "music_share"),
     ),
     "frame_embeddings": _every_item("frame_embeddings", *_embedding(tagged=True), _between("n_frames", 1, None), *_SHOTS),

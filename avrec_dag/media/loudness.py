@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.media.audio import Block
+from avrec_dag.media.true_peak import TruePeak
 
 FLOOR_DBFS = -120.0
 """What digital silence is written as, since its true level has no finite number."""
@@ -30,6 +31,9 @@ class WaveformFacts:
         noise_floor_dbfs: Tenth percentile of the level of windows of 100 ms.
         clipped_share: Samples at full scale, in [0, 1].
         silent_share: Windows of 100 ms below -60 dBFS, in [0, 1].
+        true_peak_dbtp: Of the waveform between the samples (BS.1770-4, annex 2); at least `peak_dbfs`.
+        lead_silence_s: How long it is silent, by windows of 100 ms, before anything is heard; all of it in a silent sound.
+        trail_silence_s: As `lead_silence_s`, at the end.
     """
 
     sample_rate_hz: int
@@ -40,6 +44,9 @@ class WaveformFacts:
     noise_floor_dbfs: float
     clipped_share: float
     silent_share: float
+    true_peak_dbtp: float
+    lead_silence_s: float
+    trail_silence_s: float
 
 
 class Meter:
@@ -56,6 +63,7 @@ class Meter:
         self._n = 0
         self._clipped = 0
         self._peak = 0.0
+        self._true_peak = TruePeak(len(first.samples))
         self._power = 0.0
 
     def add(self, block: Block) -> None:
@@ -67,6 +75,7 @@ class Meter:
         self._peak = max(self._peak, peak)
         if peak >= _CLIPPED:
             self._clipped += int((np.abs(samples) >= _CLIPPED).sum())
+        self._true_peak.add(samples)
         self._n += samples.shape[1]
         power = np.einsum("cn,cn->n", samples, samples).astype(np.float64) / len(samples)
         self._power += float(power.sum())
@@ -77,15 +86,20 @@ class Meter:
     def facts(self) -> WaveformFacts:
         """The facts of everything added."""
         levels = _db(np.array(self._plain.means(partial=True)))
+        heard = np.flatnonzero(levels >= _SILENT_DBFS)
+        window_s = self._hop / self._rate
         return WaveformFacts(
             self._rate,
             self._n / self._rate,
-            max(FLOOR_DBFS, 20 * float(np.log10(max(self._peak, 1e-9)))),
+            _peak_db(self._peak),
             float(_db(np.array([self._power / max(self._n, 1)]))[0]),
             integrated_lufs(np.array(self._loud.means())),
             float(np.percentile(levels, 10)) if len(levels) else FLOOR_DBFS,
             self._clipped / max(self._n * len(self._weights), 1),
             float((levels < _SILENT_DBFS).mean()) if len(levels) else 1.0,
+            _peak_db(self._true_peak.peak()),
+            float(heard[0]) * window_s if len(heard) else self._n / self._rate,
+            float(len(levels) - 1 - heard[-1]) * window_s if len(heard) else self._n / self._rate,
         )
 
 
@@ -165,6 +179,10 @@ def _channel_weights(block: Block) -> NDArray[np.float64]:
 
 def _lufs(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return -0.691 + 10 * np.log10(np.maximum(power, 1e-12))
+
+
+def _peak_db(peak: float) -> float:
+    return max(FLOOR_DBFS, 20 * float(np.log10(max(peak, 1e-9))))
 
 
 def _db(power: NDArray[np.float64]) -> NDArray[np.float64]:

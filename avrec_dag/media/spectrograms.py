@@ -12,9 +12,11 @@ import numpy as np
 from avrec_dag.encoders.events import EventCounter, EventShares
 from avrec_dag.items import Item, Row, each
 from avrec_dag.media.audio import Mono, decode_blocks
+from avrec_dag.media.hum import HumMeter
 from avrec_dag.media.log_mel import BANDS, LogMel
 from avrec_dag.media.loudness import Meter, WaveformFacts
 from avrec_dag.media.spectrogram_picture import spectrogram_png
+from avrec_dag.media.stereo import StereoFacts, StereoMeter
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.storage import Blobs
 
@@ -25,12 +27,16 @@ class Heard:
 
     Attributes:
         facts: Of the waveform, all channels.
+        stereo: How its two channels differ.
+        hum_db: As `HumMeter.level_db`.
         shares: Of speech, singing and music.
         log_mel_npy: The spectrogram as an `.npy` file: float16 (n, 64), dB, one row for every 10 ms.
         n_windows: n.
     """
 
     facts: WaveformFacts
+    stereo: StereoFacts
+    hum_db: float | None
     shares: EventShares
     log_mel_npy: bytes
     n_windows: int
@@ -47,19 +53,27 @@ def hear(file: BinaryIO, name: str = "upload") -> Heard:
         MediaError: Not one sample can be decoded.
     """
     meter: Meter | None = None
-    mono, spectrogram, events = Mono(), LogMel(), EventCounter()
+    mono, spectrogram, events, stereo, hum = Mono(), LogMel(), EventCounter(), StereoMeter(), HumMeter()
     for block in decode_blocks(file, name):
         meter = meter or Meter(block)
         meter.add(block)
+        stereo.add(block.samples)
         samples = mono.of(block)
         spectrogram.add(samples)
         events.add(samples)
+        hum.add(samples)
     assert meter is not None  # decode_blocks yields at least one block or raises
     rest = mono.rest()
     spectrogram.add(rest)
     events.add(rest)
+    hum.add(rest)
     npy = spectrogram.npy()
-    return Heard(meter.facts(), events.shares(), npy, spectrogram.n_windows)
+    return Heard(meter.facts(), stereo.facts(), hum.level_db(), events.shares(), npy, spectrogram.n_windows)
+
+
+def heard_facts(heard: Heard) -> dict[str, object]:
+    """The columns of audio_spectrograms that a sound's waveform fills."""
+    return {**asdict(heard.facts), **asdict(heard.stereo), "hum_db": heard.hum_db, **asdict(heard.shares)}
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ class Listen:
         blobs = Blobs(self.store_uri)
         blobs.put("audio_spectrograms", item.key, item.version, "log_mel.npy", heard.log_mel_npy)
         blobs.put("audio_spectrograms", item.key, item.version, "spectrogram.png", spectrogram_png(levels))
-        facts = asdict(heard.facts) | asdict(heard.shares)
+        facts = heard_facts(heard)
         return item.done(
             {
                 "log_mel": hashlib.sha256(heard.log_mel_npy).hexdigest(),

@@ -1,4 +1,4 @@
-"""What one frame measures: sharpness, exposure, contrast, noise, coding blocks."""
+"""What one frame measures: sharpness, exposure, contrast, noise, coding blocks, bars; and at a closer look naturalness, detail, bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from avrec_dag.quality import niqe
+from avrec_dag.quality.banding import banding
+from avrec_dag.quality.detail import Lit, Spectrum, lit_shares, spectrum
 
 Luma = NDArray[np.uint8]
 Grid = NDArray[np.float64]
@@ -29,20 +33,44 @@ class FrameFacts:
     Attributes:
         mean: Luma in [0, 1].
         contrast: Standard deviation of luma, in [0, 0.5].
+        highlights: Luma that a hundredth of the pixels pass, in [0, 1].
         clipped: Share of pixels at either end of the range.
         black: Whether the frame is black.
         blur: As `blur`; None in a flat frame.
         noise: As `noise`.
         grid: As `grid`.
+        lit: As `lit_shares`.
     """
 
     mean: float
     contrast: float
+    highlights: float
     clipped: float
     black: bool
     blur: float | None
     noise: float
     grid: Grid
+    lit: Lit
+
+
+@dataclass(frozen=True)
+class CloserLook:
+    """What takes too long to measure in every frame.
+
+    Attributes:
+        patches: As `niqe.features`.
+        spectrum: As `detail.spectrum`.
+        banding: As `banding.banding`.
+    """
+
+    patches: niqe.Features
+    spectrum: Spectrum | None
+    banding: float
+
+
+def closer_look(luma: Luma) -> CloserLook:
+    """Look closely at one frame, uint8 (h, w)."""
+    return CloserLook(niqe.features(luma), spectrum(luma), banding(luma))
 
 
 def facts(luma: Luma) -> FrameFacts:
@@ -53,11 +81,13 @@ def facts(luma: Luma) -> FrameFacts:
     return FrameFacts(
         mean=mean,
         contrast=float(np.sqrt(max(counts @ (levels - mean) ** 2, 0.0))),
+        highlights=float(np.searchsorted(np.cumsum(counts), 0.99)) / 255,
         clipped=float(counts[: _DARKEST + 1].sum() + counts[_BRIGHTEST:].sum()),
         black=float(counts[:_BLACK_LUMA].sum()) >= _BLACK_SHARE,
         blur=blur(luma),
         noise=noise(luma),
         grid=grid(luma),
+        lit=lit_shares(luma),
     )
 
 

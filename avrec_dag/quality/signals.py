@@ -1,13 +1,10 @@
-"""The scale of every signal: what it measures, in which unit, which values are good, how much it counts, and its words."""
+"""The scale of every signal: what it measures, in which unit, which values are good, how much it can spoil, and its words."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-_FLOOR = 0.02
-"""No score counts as less than this in a mean, so that one hopeless signal lowers it far without hiding the others."""
 
 
 @dataclass(frozen=True)
@@ -17,37 +14,63 @@ class Scale:
     Attributes:
         unit: Of the value.
         points: (value, score) corners, by rising value; straight lines between them, level outside.
-        weight: Share in the mean.
+        impact: Share of the whole score that this defect takes away when it is as bad as can be, in (0, 1].
         good: Said of a score from 0.8.
         bad: Said of a score below 0.5; between the two it is "acceptable".
     """
 
     unit: str
     points: tuple[tuple[float, float], ...]
-    weight: float
+    impact: float
     good: str
     bad: str
 
 
 PICTURE: Mapping[str, Scale] = {
-    "resolution": Scale("px", ((90, 0.05), (180, 0.3), (360, 0.6), (720, 0.9), (1080, 1)), 1.5, "fine resolution", "few lines"),
-    "sharpness": Scale("blur share", ((0.3, 1), (0.8, 0)), 3, "sharp", "blurred"),
-    "exposure": Scale("luma/255", ((0.04, 0), (0.28, 1), (0.75, 1), (0.97, 0)), 2, "well exposed", "too dark or too bright"),
-    "clipped_pixels": Scale("share", ((0.02, 1), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 1.5, "shadows and lights kept", "both ends lost"),
-    "contrast": Scale("rms/255", ((0.02, 0), (0.15, 1)), 1.5, "good contrast", "flat picture"),
-    "noise": Scale("levels/255", ((3, 1), (8, 0.6), (16, 0.25), (40, 0)), 2, "clean", "noisy"),
-    "blockiness": Scale("excess step", ((0.1, 1), (0.6, 0.6), (2, 0.25), (6, 0)), 2, "no coding blocks", "coding blocks visible"),
-    "black": Scale("share", ((0.05, 1), (0.6, 0)), 1.5, "no black stretches", "long black stretches"),
-    "frozen": Scale("share", ((0.2, 1), (0.95, 0.2)), 1, "moving", "frozen for long"),
-    "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.5, "smooth", "jerky"),
+    "resolution": Scale("px", ((90, 0.05), (180, 0.3), (360, 0.6), (720, 0.9), (1080, 1)), 0.4, "fine resolution", "few lines"),
+    "detail": Scale(
+        "share of Nyquist", ((0.15, 0), (0.45, 0.7), (0.75, 0.95), (1, 1)), 0.4, "detail up to the last pixel", "upscaled or smoothed"
+    ),
+    "sharpness": Scale("blur share", ((0.15, 1), (0.35, 0.9), (0.8, 0)), 0.8, "sharp", "blurred"),
+    "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.4, "like undistorted pictures", "unlike undistorted pictures"),
+    "exposure": Scale("luma/255", ((0.04, 0), (0.2, 0.8), (0.45, 1), (0.7, 0.8), (0.97, 0)), 0.5, "well exposed", "too dark or too bright"),
+    "highlights": Scale("luma/255", ((0.08, 0), (0.4, 0.6), (0.8, 0.95), (1, 1)), 0.6, "bright parts are bright", "underexposed"),
+    "clipped_pixels": Scale(
+        "share", ((0, 1), (0.02, 0.95), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 0.7, "shadows and lights kept", "both ends lost"
+    ),
+    "contrast": Scale("rms/255", ((0.02, 0), (0.1, 0.85), (0.2, 1)), 0.6, "good contrast", "flat picture"),
+    "noise": Scale("levels/255", ((0, 1), (1.5, 0.95), (8, 0.5), (16, 0.2), (40, 0)), 0.7, "clean", "noisy"),
+    "blockiness": Scale(
+        "excess step", ((0, 1), (0.1, 0.95), (0.6, 0.6), (2, 0.25), (6, 0)), 0.6, "no coding blocks", "coding blocks visible"
+    ),
+    "quantiser": Scale(
+        "levels/255", ((3, 1), (10, 0.93), (20, 0.75), (40, 0.5), (90, 0.2), (220, 0)), 0.8, "finely coded", "coarsely coded"
+    ),
+    "banding": Scale("CAMBI", ((0.5, 1), (3, 0.85), (8, 0.5), (16, 0.1)), 0.4, "smooth gradients", "bands in gradients"),
+    "black": Scale("share", ((0.05, 1), (0.6, 0)), 0.8, "no black stretches", "long black stretches"),
+    "borders": Scale("share", ((0.01, 1), (0.15, 0.9), (0.3, 0.6), (0.7, 0)), 0.4, "fills its frame", "much of the frame is black bars"),
+    "frozen": Scale("share", ((0.2, 1), (0.95, 0.2)), 0.5, "moving", "frozen for long"),
+    "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.4, "smooth", "jerky"),
+    "repeated_frames": Scale("share", ((0, 1), (0.1, 0.8), (0.3, 0.45), (0.6, 0.1)), 0.6, "no frame twice", "stutters"),
+    "missing_frames": Scale("share", ((0, 1), (0.1, 0.75), (0.3, 0.4), (0.6, 0.1)), 0.6, "no frame missing", "frames missing"),
+    "flicker": Scale("share", ((0.004, 1), (0.02, 0.8), (0.06, 0.4), (0.2, 0)), 0.6, "steady brightness", "flickers"),
+    "length_gap": Scale("s", ((0.3, 1), (1, 0.8), (5, 0.3), (20, 0)), 0.4, "as long as its picture", "picture and sound differ in length"),
+    "interlacing": Scale("share", ((0.1, 1), (0.2, 0.7), (0.4, 0.2)), 0.5, "whole frames", "combs of woven fields"),
 }
 SOUND: Mapping[str, Scale] = {
-    "loudness": Scale("LUFS", ((-60, 0), (-35, 0.5), (-23, 1), (-14, 1), (-5, 0.4)), 2, "at the usual loudness", "too quiet or too loud"),
-    "clipping": Scale("share", ((0.0, 1), (0.0005, 0.8), (0.01, 0.2), (0.05, 0)), 2, "not clipped", "clipped"),
+    "loudness": Scale("LUFS", ((-60, 0), (-35, 0.5), (-23, 1), (-14, 1), (-5, 0.4)), 0.6, "at the usual loudness", "too quiet or too loud"),
+    "true_peak": Scale("dBTP", ((-1, 1), (0, 0.9), (2, 0.6), (6, 0.2)), 0.4, "headroom left", "overshoots full scale"),
+    "clipping": Scale("share", ((0.0, 1), (0.0005, 0.8), (0.01, 0.35), (0.1, 0)), 0.8, "not clipped", "clipped"),
     # Dense music has no pauses that would show its noise floor, so a low ratio alone is weak evidence.
-    "snr": Scale("dB", ((0, 0.3), (20, 0.85), (40, 1)), 1, "clear of its noise floor", "close to its noise floor"),
-    "silence": Scale("share", ((0.4, 1), (1.0, 0)), 1.5, "sound throughout", "mostly silent"),
-    "sample_rate": Scale("Hz", ((6000, 0.1), (16000, 0.6), (32000, 1)), 0.5, "full band", "narrow band"),
+    "snr": Scale("dB", ((0, 0.2), (20, 0.85), (40, 1)), 0.4, "clear of its noise floor", "close to its noise floor"),
+    "hum": Scale("dB", ((3, 1), (10, 0.85), (20, 0.5), (35, 0.2), (60, 0)), 0.6, "no hum", "hums"),
+    "silence": Scale("share", ((0.4, 1), (1.0, 0)), 0.7, "sound throughout", "mostly silent"),
+    "silent_ends": Scale("s", ((1, 1), (5, 0.7), (30, 0.2)), 0.3, "begins and ends with its sound", "long silence at an end"),
+    "side": Scale("dB", ((-100, 0.7), (-60, 0.8), (-40, 1)), 0.3, "stereo", "mono sold as stereo"),
+    "balance": Scale("dB", ((6, 1), (20, 0.4), (60, 0)), 0.5, "balanced", "one side missing"),
+    "phase": Scale("correlation", ((-0.95, 0), (-0.3, 0.8), (0, 1)), 0.4, "fit to be mixed down", "sides cancel each other"),
+    "sample_rate": Scale("Hz", ((6000, 0.1), (16000, 0.6), (32000, 1)), 0.4, "full band", "narrow band"),
+    "speech": Scale("MOS", ((1, 0), (2, 0.5), (3, 0.9), (4, 1)), 0.6, "clear speech", "speech hard to listen to"),
 }
 
 
@@ -85,12 +108,12 @@ def signal(name: str, value: float) -> Signal:
 
 
 def combined(signals: Sequence[Signal]) -> float | None:
-    """Weighted geometric mean of the scores, in [0, 1]; None without any.
+    """Product of what every signal leaves over, in [0, 1]; None without any.
 
-    A viewer's verdict follows the worst defect more than the average one, which a geometric mean does and an
-    arithmetic one does not: a pin-sharp picture does not make up for one that is black.
+    A signal of score s and impact w leaves 1 - w (1 - s). So a perfect signal changes nothing, whether it was measured or not, no
+    signal dilutes another, and each defect takes its share of what the others left: a pin-sharp picture does not make up for
+    one that is black. The E-model (ITU-T G.107) adds impairments up for the same reason; a product stays in [0, 1].
     """
     if not signals:
         return None
-    weights = [(PICTURE.get(one.name) or SOUND[one.name]).weight for one in signals]
-    return float(np.exp(np.average([math.log(max(one.score, _FLOOR)) for one in signals], weights=weights)))
+    return float(np.prod([1 - (PICTURE.get(one.name) or SOUND[one.name]).impact * (1 - one.score) for one in signals]))

@@ -1,7 +1,7 @@
 """Technical quality of every item: what its picture and its sound measure, each with its reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -9,22 +9,29 @@ from avrec_dag.items import Item, Row
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.media.video import sample
-from avrec_dag.quality.picture import FrameFacts, blockiness, facts, same
+from avrec_dag.quality import niqe
+from avrec_dag.quality.detail import bars, cutoff
+from avrec_dag.quality.motion import MotionFacts, motion
+from avrec_dag.quality.picture import CloserLook, FrameFacts, blockiness, closer_look, facts, same
 from avrec_dag.quality.signals import Signal, combined, signal
 from avrec_dag.understanding.digests import digest
 
+_CLOSER_LOOKS = 3
+"""One frame of so many is looked at closely."""
 _SAMPLING = Sampling(per_second=4, cap=3, long_side_px=8192)
 """Up to 12 frames (four are seen for each that could be kept), at full resolution; key frames alone where there are three."""
+_HEARD = {"true_peak": "true_peak_dbtp", "hum": "hum_db", "side": "side_db", "phase": "stereo_correlation"}
+"""Signal -> the column that holds its value."""
 _PICTURE_SHARE = 0.7
 """Weight of the picture where an item has both; viewers forgive a picture less than its sound."""
 
 
 @dataclass(frozen=True)
 class MeasureQuality:
-    """Task of table technical_quality: at most 12 frames at full resolution, and the sound facts already measured.
+    """Task of table technical_quality: frames at full resolution, bursts of consecutive ones, and the sound facts already measured.
 
     Every signal has a physical value, its unit, a score in [0, 1] on a fixed scale (`signals.PICTURE`, `signals.SOUND`)
-    and a reason in words. `picture_score` and `sound_score` are weighted geometric means of theirs, null where the item
+    and a reason in words. `picture_score` and `sound_score` are what `signals.combined` makes of theirs, null where the item
     has no picture or no sound; `score` is their weighted geometric mean, 7 parts picture to 3 parts sound. Field `score`
     is the hash of the score to 1/1000.
 
@@ -57,16 +64,37 @@ class MeasureQuality:
     def _picture(self, key: str, media: Mapping[str, object]) -> list[Signal]:
         import cv2
 
-        measured, repeated, last = [], [], None
+        duration_s, seen, last = _number(media.get("duration_s")), Seen(), None
         with MediaSource(self.media_uri).open(key) as file:
-            for _, rgb in sample(file, _SAMPLING, _number(media.get("duration_s")) or None, key):
+            for _, rgb in sample(file, _SAMPLING, duration_s or None, key):
                 luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-                measured.append(facts(luma))
+                if len(seen.frames) % _CLOSER_LOOKS == 0:
+                    seen.closer.append(closer_look(luma))
+                seen.frames.append(facts(luma))
                 if last is not None:
-                    repeated.append(same(last, luma))
+                    seen.repeated.append(same(last, luma))
                 last = luma
+            if duration_s and media.get("kind") == "video":
+                seen.motion = motion(file, key, duration_s)
         lines = min(_number(media.get("width")), _number(media.get("height")))
-        return picture_signals(measured, repeated, lines, _number(media.get("fps"))) if measured else []
+        return picture_signals(seen, lines, _number(media.get("fps"))) if seen.frames else []
+
+
+@dataclass
+class Seen:
+    """What was looked at of one item.
+
+    Attributes:
+        frames: What each frame measures, in order; at least one.
+        closer: What some of them measure at a closer look.
+        repeated: For each two neighbours of `frames`, whether they show the same picture.
+        motion: Of consecutive frames; None for a still.
+    """
+
+    frames: list[FrameFacts] = field(default_factory=list)
+    closer: list[CloserLook] = field(default_factory=list)
+    repeated: list[bool] = field(default_factory=list)
+    motion: MotionFacts | None = None
 
 
 def _number(value: object) -> float:
@@ -80,38 +108,56 @@ def overall(picture_score: float | None, sound_score: float | None) -> float | N
     return float(max(picture_score, 1e-3) ** _PICTURE_SHARE * max(sound_score, 1e-3) ** (1 - _PICTURE_SHARE))
 
 
-def picture_signals(frames: Sequence[FrameFacts], repeated: Sequence[bool], lines: float, fps: float) -> list[Signal]:
+def picture_signals(seen: Seen, lines: float, fps: float) -> list[Signal]:
     """Signals of an item's frames.
 
     A black frame says nothing about sharpness, noise or exposure: it counts as black only, unless all are.
 
     Args:
-        frames: What each frame measures, in order; at least one.
-        repeated: For each two neighbours, whether they show the same picture; empty for a still.
-        lines: The shorter side as displayed, in pixels.
+        seen: What was looked at.
+        lines: The shorter side as displayed, in pixels; 0 when unknown.
         fps: Frames a second; 0 for a still or when unknown.
     """
-    lit = [frame for frame in frames if not frame.black] or list(frames)
+    lit = [frame for frame in seen.frames if not frame.black] or seen.frames
     blurs = [frame.blur for frame in lit if frame.blur is not None]
-    found = {
+    found: dict[str, float | None] = {
+        "resolution": lines or None,
+        "detail": cutoff([one.spectrum for one in seen.closer if one.spectrum is not None]),
+        "sharpness": float(np.median(blurs)) if blurs else None,
+        "naturalness": niqe.distance([one.patches for one in seen.closer]),
         "exposure": float(np.mean([frame.mean for frame in lit])),
+        "highlights": float(np.mean([frame.highlights for frame in lit])),
         "clipped_pixels": float(np.mean([frame.clipped for frame in lit])),
         "contrast": float(np.mean([frame.contrast for frame in lit])),
         "noise": float(np.median([frame.noise for frame in lit])),
-        "black": float(np.mean([frame.black for frame in frames])),
+        "blockiness": blockiness([frame.grid for frame in lit]),
+        "banding": float(np.mean([one.banding for one in seen.closer])) if seen.closer else None,
+        "black": float(np.mean([frame.black for frame in seen.frames])),
+        "borders": _border_share(seen.frames),
+        "frozen": float(np.mean(seen.repeated)) if seen.repeated else None,
+        "frame_rate": fps or None,
+        **_motion_values(seen.motion),
     }
-    if lines:
-        found["resolution"] = lines
-    if blurs:
-        found["sharpness"] = float(np.median(blurs))
-    blocks = blockiness([frame.grid for frame in lit])
-    if blocks is not None:
-        found["blockiness"] = blocks
-    if repeated:
-        found["frozen"] = float(np.mean(repeated))
-    if fps:
-        found["frame_rate"] = fps
-    return [signal(name, value) for name, value in found.items()]
+    return [signal(name, value) for name, value in found.items() if value is not None]
+
+
+def _motion_values(seen: MotionFacts | None) -> dict[str, float | None]:
+    if seen is None:
+        return {}
+    return {
+        "quantiser": seen.quantiser,
+        "repeated_frames": seen.repeated_share,
+        "missing_frames": seen.timeline.gap_share(),
+        "flicker": seen.flicker,
+        "interlacing": seen.combed_share,
+        "length_gap": seen.timeline.length_gap_s(),
+    }
+
+
+def _border_share(frames: Sequence[FrameFacts]) -> float:
+    height, width = (len(side) for side in frames[0].lit)
+    top, bottom, left, right = bars([frame.lit for frame in frames if [len(side) for side in frame.lit] == [height, width]])
+    return 1 - (height - top - bottom) * (width - left - right) / (height * width)
 
 
 def sound_signals(sound: Mapping[str, object]) -> list[Signal]:
@@ -128,6 +174,10 @@ def sound_signals(sound: Mapping[str, object]) -> list[Signal]:
         found["clipping"] = facts_of.get("clipped_share", 0.0)
         if "rms_dbfs" in facts_of and "noise_floor_dbfs" in facts_of:
             found["snr"] = max(facts_of["rms_dbfs"] - facts_of["noise_floor_dbfs"], 0.0)
+        found |= {name: facts_of[column] for name, column in _HEARD.items() if column in facts_of}
+        if "balance_db" in facts_of:
+            found["balance"] = abs(facts_of["balance_db"])
+        found["silent_ends"] = max(facts_of.get("lead_silence_s", 0.0), facts_of.get("trail_silence_s", 0.0))
     if "sample_rate_hz" in facts_of:
         found["sample_rate"] = facts_of["sample_rate_hz"]
     return [signal(name, value) for name, value in found.items()]
