@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from fractions import Fraction
 
 import av
@@ -9,7 +8,7 @@ import soundfile
 from scipy.stats import spearmanr
 
 from avrec_dag.items import Item
-from avrec_dag.media.spectrograms import hear
+from avrec_dag.media.spectrograms import hear, heard_facts
 from avrec_dag.quality.picture import blockiness, blur, grid, noise
 from avrec_dag.quality.signals import PICTURE, SOUND, combined, signal
 from avrec_dag.quality.technical import MeasureQuality, overall, sound_signals
@@ -105,7 +104,7 @@ def speech(seconds=3):
 def heard(path, samples):
     soundfile.write(path, samples, RATE, subtype="PCM_16")
     with path.open("rb") as file:
-        return asdict(hear(file, path.name).facts)
+        return heard_facts(hear(file, path.name))
 
 
 SOUND_LADDERS = {
