@@ -36,7 +36,8 @@ class TruePeak:
         if highest * _MOST_GAIN > self._peak:
             for taps in _PHASES:
                 between = cv2.filter2D(joined, cv2.CV_32F, taps, borderType=cv2.BORDER_CONSTANT)
-                self._peak = max(self._peak, _peak(np.asarray(between, np.float32)))
+                # Only where all taps lie on samples: a block's end is no edge of the sound.
+                self._peak = max(self._peak, _peak(np.asarray(between, np.float32)[:, _TAPS // 2 : -_TAPS // 2 + 1]))
 
     def peak(self) -> float:
         """Of everything added, 1 is full scale; at least the loudest sample."""
