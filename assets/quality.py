@@ -17,7 +17,7 @@ from resources.store import Store
 def technical_quality(context: dg.AssetExecutionContext, store: Store, media: Media, compute: Compute) -> dg.MaterializeResult:
     """Sharpness, exposure, noise, blockiness, frozen stretches, loudness and clipping of every item, each scored with its reason."""
     ledger, step, day = store.ledger, graph.STEPS["technical_quality"], context.partition_key
-    return materialized(compute.advance(ledger, step, day, MeasureQuality(media.uri), run_id=context.run.run_id), store)
+    return materialized(compute.advance(ledger, step, day, MeasureQuality(media.uri, compute.dnsmos), run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("comment_sentiment"), kinds={"onnx", "parquet"}, pool=graph.GPU_POOL)

@@ -58,6 +58,7 @@ class Recipe:
         screen_text: `name@digest` of the reader of text on screen, or `off`.
         moderation: `name@digest` of the model that scores pictures for moderation, or `off`.
         moderation_policy: Canonical text of what its scores lead to.
+        dnsmos: `name@digest` of the model that judges speech, or `off`.
     """
 
     frame_encoder: str
@@ -70,6 +71,7 @@ class Recipe:
     screen_text: str = "off"
     moderation: str = "off"
     moderation_policy: str = ""
+    dnsmos: str = "off"
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -78,6 +80,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
     embedded = ("vector", "joint", "model")
     joint = r.joint_space or r.text_encoder
     beside_others = "" if joint == r.text_encoder else f":{joint}"
+    judged = "" if r.dnsmos == "off" else f":{r.dnsmos}:{r.audio_events}"
     steps = [
         Step("raw_media", "1"),
         Step("feedback_events", "2", partition="event_day"),
@@ -110,11 +113,11 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              optional=frozenset({"frame_embeddings", "audio_embeddings", "text_embeddings"}), models=("fusion_model",)),
         Step("moderation", f"1:{r.moderation}", {"frames": ("frames",)}, {"frames": ("blob", "t_s", "shot")}, off=r.moderation == "off"),
         Step("moderation_decisions", f"1:{r.moderation_policy}", {"raw_media": (), "moderation": ("score",)}, partition="whole"),
-        Step("technical_quality", "3", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
+        Step("technical_quality", f"3{judged}", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
              {"raw_media": ("kind", "duration_s", "width", "height", "fps"),
               "audio_spectrograms": ("peak_dbfs", "rms_dbfs", "loudness_lufs", "noise_floor_dbfs", "clipped_share",
                                      "silent_share", "sample_rate_hz", "true_peak_dbtp", "lead_silence_s", "trail_silence_s", "side_db",
-                                     "balance_db", "stereo_correlation", "hum_db", "speech_share", "duration_s")},
+                                     "balance_db", "stereo_correlation", "hum_db", "speech_share", "music_share", "duration_s")},
              optional=frozenset({"audio_spectrograms"})),
         Step("fingerprints", "1",
              {"raw_media": ("video", "audio"), "frames": ("frames",), "audio_spectrograms": ("log_mel",)},

@@ -18,6 +18,7 @@ class Compute(dg.ConfigurableResource):
         engine: `local`, `inline`, `ray` or a Ray address.
         encoders: Name of the encoder preset.
         speech: The speech recogniser.
+        dnsmos: Who judges how speech sounds.
         screen_text: The reader of text on screen.
         moderation: The model that scores pictures for moderation.
     """
@@ -25,6 +26,7 @@ class Compute(dg.ConfigurableResource):
     engine: str = "local"
     encoders: str = "packaged"
     speech: str = "auto"
+    dnsmos: str = "auto"
     screen_text: str = "off"
     moderation: str = "packaged"
     _running: Engine | None = PrivateAttr(default=None)

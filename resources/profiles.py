@@ -33,6 +33,7 @@ class Settings:
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
         speech: AVREC_SPEECH: the speech recogniser: auto, off or packaged.
+        dnsmos: AVREC_DNSMOS: who judges how speech sounds: auto, off or packaged.
         screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
@@ -47,6 +48,7 @@ class Settings:
     start: date = _START
     guard: float = 0.5
     speech: str = "auto"
+    dnsmos: str = "auto"
     screen_text: str = "off"
     moderation: str = "packaged"
     moderation_policy: Policy = field(default_factory=Policy)
@@ -70,6 +72,7 @@ class Settings:
             start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
             guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
             speech=env.get("AVREC_SPEECH") or cls.speech,
+            dnsmos=env.get("AVREC_DNSMOS") or cls.dnsmos,
             screen_text=env.get("AVREC_SCREEN_TEXT") or cls.screen_text,
             moderation=env.get("AVREC_MODERATION") or cls.moderation,
             moderation_policy=Policy.read(env.get("AVREC_MODERATION_POLICY") or Policy().canonical()),
@@ -89,10 +92,12 @@ class Settings:
             SettingError: No encoder preset or recogniser has this name, or it is not installed.
         """
         from avrec_dag.encoders import recognition, screen_text
+        from avrec_dag.encoders.packaged import dnsmos
         from avrec_dag.encoders.registry import preset
         from avrec_dag.moderation.classifiers import identity
 
         speech, reader = recognition.chosen(self.speech), screen_text.chosen(self.screen_text)
+        listener = dnsmos.chosen(self.dnsmos)
         return Recipe(
             **preset(self.encoders).recipe(),
             sampling=self.sampling.canonical(),
@@ -100,6 +105,7 @@ class Settings:
             screen_text=reader.identity if reader else recognition.OFF,
             moderation=identity(self.moderation),
             moderation_policy=self.moderation_policy.canonical(),
+            dnsmos=listener.identity if listener else recognition.OFF,
         )
 
     def resources(self) -> dict[str, object]:
@@ -120,6 +126,7 @@ class Settings:
                 engine=self.engine,
                 encoders=self.encoders,
                 speech=self.speech,
+                dnsmos=self.dnsmos,
                 screen_text=self.screen_text,
                 moderation=self.moderation,
             ),

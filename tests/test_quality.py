@@ -135,7 +135,7 @@ def test_every_signal_has_a_value_a_unit_a_score_and_a_reason(tmp_path):
     row = measured(write(tmp_path / "a.mp4", scene()), **facts)
     signals = row.values["signals"]
     # A mono file has no sides, a file without sound no end to compare, and made tones are no speech.
-    assert {one["name"] for one in signals} == {*PICTURE, *SOUND} - {"side", "balance", "phase", "length_gap", "speech"}
+    assert {one["name"] for one in signals} == {*PICTURE, *SOUND} - {"side", "balance", "phase", "length_gap", "speech_quality"}
     assert all(0 <= one["score"] <= 1 and one["unit"] and one["reason"] for one in signals)
     assert 0 < row.values["score"] <= 1
     assert set(row.fields) == {"score"}

