@@ -32,7 +32,7 @@ class Settings:
         encoders: AVREC_ENCODERS: name of an encoder preset.
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
-        speech: AVREC_SPEECH: the speech recogniser: auto, off or packaged.
+        speech: AVREC_SPEECH: the speech recogniser: auto, off, packaged, or hub:NAME with the name or folder of a Whisper model.
         dnsmos: AVREC_DNSMOS: who judges how speech sounds: auto, off or packaged.
         screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.

@@ -148,3 +148,53 @@ def qwen3(folder: Path) -> Path:
 
 def picture() -> NDArray[np.uint8]:
     return np.random.default_rng(5).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+
+
+WHISPER_LANGUAGES = ("en", "zh", "de")
+WHISPER_SOURCE, WHISPER_TARGET = 1500, 24
+
+
+def whisper_tokenizer(folder: Path) -> dict[str, int]:
+    """Whisper's tokenizer with bytes alone, its special tokens and its 1501 times; gives the numbers of the special ones."""
+    from tokenizers import AddedToken, pre_tokenizers
+    from transformers import WhisperTokenizer
+
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    names = [
+        "<|endoftext|>", "<|startoftranscript|>", *(f"<|{code}|>" for code in WHISPER_LANGUAGES), "<|translate|>", "<|transcribe|>",
+        "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
+    ]  # fmt: skip
+    vocabulary |= {name: len(vocabulary) + number for number, name in enumerate(names)}
+    made = WhisperTokenizer(vocab=vocabulary, merges=[])
+    made.add_tokens([AddedToken(name, special=True) for name in names[1:]], special_tokens=True)
+    made.add_tokens([AddedToken(f"<|{0.02 * step:.2f}|>") for step in range(WHISPER_SOURCE + 1)])
+    made.save_pretrained(folder)
+    return {name: made.convert_tokens_to_ids(name) for name in names}
+
+
+def whisper(folder: Path, *, aligned: bool = True, multilingual: bool = True) -> Path:
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    seeded()
+    ids = whisper_tokenizer(folder)
+    end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
+    config = WhisperConfig(
+        vocab_size=ids["<|notimestamps|>"] + 1 + WHISPER_SOURCE + 1, num_mel_bins=80, d_model=16, encoder_layers=1, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=end, bos_token_id=end,
+        eos_token_id=end, decoder_start_token_id=start, max_source_positions=WHISPER_SOURCE, max_target_positions=WHISPER_TARGET,
+    )  # fmt: skip
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    model = WhisperForConditionalGeneration(config)
+    told: dict[str, Any] = {
+        "no_timestamps_token_id": ids["<|notimestamps|>"], "max_length": WHISPER_TARGET, "is_multilingual": multilingual,
+        "suppress_tokens": [], "begin_suppress_tokens": [end], "max_initial_timestamp_index": 50,
+    }  # fmt: skip
+    if multilingual:
+        told["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in WHISPER_LANGUAGES}
+        told["task_to_id"] = {"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]}
+    if aligned:
+        told["alignment_heads"] = [[1, 0], [1, 1]]
+    told["_from_model_config"] = False  # as the published ones say
+    for name, value in told.items():
+        setattr(model.generation_config, name, value)
+    return saved(model, folder)

@@ -77,8 +77,9 @@ def doctor(
     from avrec_dag.encoders.doctor import findings
     from resources.profiles import Settings
 
-    preset = encoders or Settings.from_env().encoders
-    found = findings(preset)
+    settings = Settings.from_env()
+    preset = encoders or settings.encoders
+    found = findings(preset, settings.speech)
     if as_json:
         output.show_json([{"name": one.name, "ok": one.ok, "detail": one.detail, "remedy": one.remedy} for one in found])
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avrec_dag.encoders import cache, devices, events, registry
+from avrec_dag.encoders import cache, devices, events, recognition, registry
 from avrec_dag.encoders.packaged import audio, dnsmos, image, screen, speech, text
 from avrec_dag.encoders.weights import located, verified
 from avrec_dag.errors import SettingError
@@ -38,12 +38,14 @@ class Finding:
     remedy: str = ""
 
 
-def findings(encoders: str = "packaged") -> list[Finding]:
-    """Everything the library needs from the machine, with those encoders: Python, device, disk, packages, weights and extras.
+def findings(encoders: str = "packaged", recogniser: str = "auto") -> list[Finding]:
+    """What the library needs of the machine, with those encoders and that recogniser of speech.
+
+    Python, device, disk, packages, weights and extras.
 
     Weight files are read whole and their hash compared, about 240 MB with every extra.
     """
-    return [*_machine(), *_chosen(encoders), _sound_encoder(), *_weights(), *_packages()]
+    return [*_machine(), *_chosen(encoders), _recogniser(recogniser), _sound_encoder(), *_weights(), *_packages()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -79,6 +81,19 @@ def _chosen(encoders: str) -> Iterator[Finding]:
         return
     for spec in (preset.frame, preset.audio, preset.text):
         yield Finding(f"encoder {spec.modality}", True, f"{spec.name}, {spec.dim} numbers, digest {spec.digest[:12]}")
+
+
+def _recogniser(setting: str) -> Finding:
+    """Who writes down what is said."""
+    try:
+        spec = recognition.chosen(setting)
+    except SettingError as error:
+        return Finding("speech recogniser", False, str(error), _command(str(error)))
+    if spec is None:
+        return Finding(
+            "speech recogniser", True, f"none with AVREC_SPEECH={setting}: nothing is transcribed; to change it: {speech.INSTALL}"
+        )
+    return Finding("speech recogniser", True, f"{spec.name}, digest {spec.digest[:12]}")
 
 
 def _command(sentence: str) -> str:

@@ -8,11 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avrec_dag.encoders import hub
 from avrec_dag.encoders.base import EncoderSpec
 from avrec_dag.encoders.weights import located
 from avrec_dag.errors import SettingError
 
 OFF = "off"
+HUB = "hub:"
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,24 @@ def chosen(setting: str) -> EncoderSpec | None:
     """The recogniser that a setting means, without loading it; None where nothing is to be transcribed.
 
     Args:
-        setting: `auto` (the packaged one where it is installed), `off` or `packaged`.
+        setting: `auto` (the packaged one where it is installed), `off`, `packaged`, or `hub:NAME` with the name or folder of a Whisper
+            model, as `hub.spec` takes them.
 
     Raises:
-        SettingError: There is no such recogniser, or it is not installed.
+        SettingError: There is no such recogniser, or it is not installed or not on this machine.
     """
+    if setting.startswith(HUB) and setting != HUB:
+        return hub.recogniser(setting.removeprefix(HUB)).spec
     from avrec_dag.encoders.packaged import speech
 
     installed = importlib.util.find_spec("faster_whisper") is not None and all(located(*part[:2]) for part in speech.PARTS)
     if setting == OFF or (setting == "auto" and not installed):
         return None
     if setting not in ("auto", "packaged"):
-        raise SettingError(f"AVREC_SPEECH={setting!r} names no speech recogniser; use auto, off or packaged")
+        raise SettingError(
+            f"AVREC_SPEECH={setting!r} names no speech recogniser; use auto, off, packaged, or hub:NAME as in "
+            f"hub:{hub.EXAMPLES['speech']} (`hf download {hub.EXAMPLES['speech']}`)"
+        )
     if not installed:
         raise SettingError(
             f"AVREC_SPEECH={setting!r} needs what is not installed; install it with `{speech.INSTALL}`, or set AVREC_SPEECH=off"
@@ -90,7 +98,6 @@ def chosen(setting: str) -> EncoderSpec | None:
     return speech.Whisper.spec
 
 
-@cache
 def load(setting: str) -> Recogniser:
     """The recogniser of a setting, one per process.
 
@@ -99,6 +106,15 @@ def load(setting: str) -> Recogniser:
     """
     from avrec_dag.encoders.packaged import speech
 
+    if setting.startswith(HUB) and setting != HUB:
+        return hub.recogniser(setting.removeprefix(HUB))
     if chosen(setting) is None:
         raise SettingError(f"AVREC_SPEECH={setting!r} means no speech recogniser; set packaged, after `{speech.INSTALL}`")
+    return _packaged()
+
+
+@cache
+def _packaged() -> Recogniser:
+    from avrec_dag.encoders.packaged import speech
+
     return speech.Whisper()

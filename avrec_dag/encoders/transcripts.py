@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
-from avrec_dag.encoders import events, recognition
+from avrec_dag.encoders import devices, events, recognition
 from avrec_dag.encoders.recognition import Recogniser, Sentence, Word
 from avrec_dag.items import Item, Row, each
 from avrec_dag.media.audio import decode_mono
@@ -72,6 +72,11 @@ class Transcribe:
 
     media_uri: str
     speech: str = "packaged"
+
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes on a graphics card."""
+        return devices.device() != "cpu"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `text` is the hash of the text and its times, absent where nobody speaks."""

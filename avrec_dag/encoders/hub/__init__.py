@@ -7,12 +7,17 @@ torch nor transformers.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from avrec_dag.encoders.base import Encoder, EncoderSpec, Modality
 from avrec_dag.encoders.hub.folder import WANTED, MissingModelError, ModelFolder, download, model_folder
 from avrec_dag.errors import SettingError
 
+if TYPE_CHECKING:
+    from avrec_dag.encoders.hub.speech import WhisperOfHub
+
 _LOADED: dict[str, tuple[str, Encoder]] = {}
+_RECOGNISERS: "dict[str, tuple[str, WhisperOfHub]]" = {}
 
 
 def is_hub_name(name: str) -> bool:
@@ -69,6 +74,21 @@ def load(name: str) -> Encoder:
     known = _LOADED.get(name)
     if known is None or known[0] != found.spec.digest:
         known = _LOADED[name] = (found.spec.digest, _encoder(found))
+    return known[1]
+
+
+def recogniser(name: str) -> "WhisperOfHub":
+    """The speech recogniser of a model, one per process as long as its files stay what they are. Weights are read at its first use.
+
+    Raises:
+        SettingError: As `spec` with the modality `speech`; or the model does not tell what its tokens mean.
+    """
+    from avrec_dag.encoders.hub.speech import WhisperOfHub
+
+    digest = spec(name, "speech").digest
+    known = _RECOGNISERS.get(name)
+    if known is None or known[0] != digest:
+        known = _RECOGNISERS[name] = (digest, WhisperOfHub(model_folder(name)))
     return known[1]
 
 

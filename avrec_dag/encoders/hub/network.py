@@ -28,8 +28,13 @@ def precision(device: str) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def loaded(folder: ModelFolder, device: str) -> Any:
+def loaded(folder: ModelFolder, device: str, kind: str = "AutoModel") -> Any:
     """The model on its device, in float32, for inference; autocast computes in `precision` where that is another.
+
+    Args:
+        folder: Its files.
+        device: `cpu` or `cuda:0`.
+        kind: The class of transformers that it is read as.
 
     Raises:
         SettingError: The files changed since their digest was taken, cannot be read, or lack some of the model's weights.
@@ -38,7 +43,7 @@ def loaded(folder: ModelFolder, device: str) -> Any:
         raise SettingError(f"{folder.name} changed on disk while it was in use; run the same again")
     with quiet():
         try:
-            model, told = transformers.AutoModel.from_pretrained(
+            model, told = getattr(transformers, kind).from_pretrained(
                 folder.path, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **SAFE
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:

@@ -80,6 +80,7 @@ class Whisper:
         return WhisperModel(
             self.spec.name,
             device=self.device,
+            device_index=int(devices.place().partition(":")[2] or 0),
             compute_type="int8" if self.device == "cpu" else "float16",
             cpu_threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1,
             files=files(),
