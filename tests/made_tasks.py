@@ -42,6 +42,31 @@ class Forgetful:
 
 
 @dataclass(frozen=True)
+class WhichCards:
+    """Says which cards the process may see and which process it is; the item `kills` kills it."""
+
+    on_card: bool = True
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        time.sleep(0.1)
+        if any(item.key == "kills" for item in items):
+            os._exit(1)
+        return [item.done({"frames": f"{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')} {os.getpid()}"}, {}) for item in items]
+
+
+@dataclass(frozen=True)
+class CardsElsewhere:
+    """As `WhichCards`, for cards that only some processes have."""
+
+    @property
+    def on_card(self) -> bool:
+        return "CUDA_VISIBLE_DEVICES" in os.environ
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        return WhichCards()(items)
+
+
+@dataclass(frozen=True)
 class Slow:
     """Says that it started, then takes longer than any test waits."""
 
