@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from assets.copies import duplicate_groups
+from assets.defects import weakest
 from assets.pictures import embedded, plain, table, thumbnail
 from assets.withheld import kept_back
 from avrec_dag.items import Outcome
@@ -65,12 +66,6 @@ def _tags(name: str) -> "Show":
         return _with_pictures(ledger, blobs, day, rows, ["what the encoder finds"], lambda r: [_ranked(r)])
 
     return show
-
-
-def _technical(ledger: Ledger, blobs: Blobs, day: str) -> str:
-    rows = ledger.rows("technical_quality", day, ["score", "signals"])
-    rows = rows.sort_by([("score", "ascending")]).slice(0, _ITEMS).to_pylist()
-    return _with_pictures(ledger, blobs, day, rows, ["score, worst first", "weakest signal"], lambda r: [f"{r['score']:.2f}", _weakest(r)])
 
 
 def _comments(ledger: Ledger, _: Blobs, day: str) -> str:
@@ -170,7 +165,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "duplicates": ("avrec/groups_of_copies", duplicate_groups),
     "moderation_decisions": ("avrec/kept_back", kept_back),
     "classifier_decision": ("avrec/decisions", _decisions),
-    "technical_quality": ("avrec/weakest", _technical),
+    "technical_quality": ("avrec/weakest", weakest),
     "aesthetic_model": ("avrec/looks", _looks),
     "comment_sentiment": ("avrec/strongest", _comments),
     "quality_scores": ("avrec/best", _scores),
@@ -198,12 +193,6 @@ def _with_pictures(
 def _ranked(row: Record) -> str:
     pairs = list(zip(row["class_names"] or (), row["class_probs"] or (), strict=True))[:3]
     return ", ".join(f"{plain(name, 40)} {prob:.0%}" for name, prob in pairs)
-
-
-def _weakest(row: Record) -> str:
-    signals = [one for one in row["signals"] or () if one["score"] is not None]
-    worst = min(signals, key=lambda one: one["score"], default=None)
-    return f"{plain(worst['name'])} {worst['score']:.2f}: {plain(worst['reason'], 200)}" if worst else ""
 
 
 def _number(value: float | None, unit: str = "") -> str:

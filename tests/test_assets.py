@@ -187,3 +187,15 @@ def test_what_is_said_is_shown_with_its_seconds_and_trusts_nothing(tmp_path):
     shown = dict(previews.of(Outcome("transcripts", DAYS[0], 2, 0, 0, 2, ""), ledger, Blobs(str(tmp_path))))["avrec/said"]
     assert "1:01 line 0" in shown and "and 2 more" in shown
     assert "<script>" not in shown and "**bold" not in shown and "silent" not in shown
+
+
+def test_the_weakest_items_and_signals_are_shown_and_trust_nothing(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    for media_id, score, noise in (("a|b.mp4", 0.4, 0.1), ("c.mp4", 0.9, 0.8)):
+        signals = [{"name": "noise", "value": 1.0, "unit": "x", "score": noise, "reason": f"noisy <script> {noise}"}]
+        values = {"score": score, "picture_score": score, "sound_score": None, "signals": signals}
+        ledger.append("technical_quality", DAYS[0], [Row(media_id, "1", {"score": "s"}, values)])
+    shown = dict(previews.of(Outcome("technical_quality", DAYS[0], 2, 0, 0, 2, ""), ledger, Blobs(str(tmp_path))))["avrec/weakest"]
+    assert r"| a\|b.mp4 | 0.40 | 0.40 | – | 0.10 noisy" in shown and shown.index("a\\|b") < shown.index("c.mp4")
+    assert r"| noise | 1 of 2 | 0.10 | a\|b.mp4 |" in shown
+    assert "<script>" not in shown

@@ -93,6 +93,28 @@ def test_what_is_said_and_shown_is_told_with_its_seconds_and_stays_text(tmp_path
     assert "silent.mp4" not in html
 
 
+def test_the_technically_weakest_are_told_with_what_takes_most(tmp_path):
+    ledger, out = Ledger(str(tmp_path / "store")), tmp_path / "page.html"
+    for media_id, score, sharpness, naturalness in (("good.mp4", 1.0, 1.0, 1.0), ("<b>weak.mp4", 0.33, 0.3, 0.0)):
+        signals = [
+            {"name": name, "value": 1.0, "unit": "x", "score": one, "reason": f"{name} <i> {one}"}
+            for name, one in (("naturalness", naturalness), ("sharpness", sharpness), ("hum", 0.9))
+        ]
+        values = {"score": score, "picture_score": score, "sound_score": None, "signals": signals}
+        ledger.append("technical_quality", DAY, [Row(media_id, "1", {"score": "s"}, values)])
+    found = gather(ledger).technical
+    assert (found.n_items, sum(found.histogram), found.histogram[-1], found.histogram[6]) == (2, 2, 1, 1)
+    assert found.defects == (("naturalness", 1), ("sharpness", 1))
+    weakest, best = found.items
+    # Sharpness may take 0.8 of a score and naturalness 0.4, so that the lower score is not the weaker reason.
+    assert (weakest.media_id, weakest.reasons) == ("<b>weak.mp4", ("sharpness <i> 0.3", "naturalness <i> 0.0"))
+    assert best.reasons == ("hum <i> 0.9",)
+    report.write(ledger, Blobs(ledger.uri), out)
+    html = out.read_text(encoding="utf-8")
+    assert "sharpness &lt;i&gt; 0.3; naturalness &lt;i&gt; 0.0" in html and "&lt;b&gt;weak.mp4" in html
+    assert "<b>weak" not in html and "hum 0" not in html
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(None, "0:00"), (0.4, "0:00"), (59.6, "1:00"), (75, "1:15"), (3661, "1:01:01")])
 def test_durations_read_as_clocks(seconds, text):
     assert clock(seconds) == text

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+BAD = 0.5
+"""Below this score a reason says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Scale:
         points: (value, score) corners, by rising value; straight lines between them, level outside.
         impact: Share of the whole score that this defect takes away when it is as bad as can be, in (0, 1].
         good: Said of a score from 0.8.
-        bad: Said of a score below 0.5; between the two it is "acceptable".
+        bad: Said of a score below `BAD`; between the two it is "acceptable".
     """
 
     unit: str
@@ -104,7 +108,7 @@ def signal(name: str, value: float) -> Signal:
     if not math.isfinite(value):
         raise ValueError(f"scoring {name}: found {value}, expected a finite number of {scale.unit}")
     score = float(np.interp(value, [x for x, _ in scale.points], [y for _, y in scale.points]))
-    word = scale.good if score >= 0.8 else scale.bad if score < 0.5 else "acceptable"
+    word = scale.good if score >= 0.8 else scale.bad if score < BAD else "acceptable"
     return Signal(name, value, scale.unit, score, f"{word} ({name.replace('_', ' ')} {value:.3g} {scale.unit})")
 
 
@@ -117,4 +121,16 @@ def combined(signals: Sequence[Signal]) -> float | None:
     """
     if not signals:
         return None
-    return float(np.prod([1 - (PICTURE.get(one.name) or SOUND[one.name]).impact * (1 - one.score) for one in signals]))
+    return float(np.prod([1 - taken(one.name, one.score) for one in signals]))
+
+
+def taken(name: str, score: float) -> float:
+    """The share of the whole score that a signal takes away, in [0, 1]; one of another version's, unknown here, takes all it can."""
+    scale = PICTURE.get(name) or SOUND.get(name)
+    return (scale.impact if scale else 1.0) * (1 - score)
+
+
+def worst(stored: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """Of an item's signals, as table technical_quality has them, those that take most, largest first; none that takes nothing."""
+    costly = [one for one in stored if taken(one["name"], one["score"]) > 0]
+    return sorted(costly, key=lambda one: (-taken(one["name"], one["score"]), one["name"]))[:most]

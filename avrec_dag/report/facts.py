@@ -11,6 +11,7 @@ from avrec_dag.moderation.decisions import withheld
 from avrec_dag.report import said
 from avrec_dag.report.copies import Copies, KeptBack, copies, kept_back
 from avrec_dag.report.decisions import Decision, decided
+from avrec_dag.report.technical import Technical, measured
 from avrec_dag.schema import TABLES
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Facts:
     kept_back: KeptBack | None = None
     decisions: tuple[Decision, ...] = ()
     words: said.Words = field(default_factory=said.Words)
+    technical: Technical = field(default_factory=Technical)
 
     @property
     def classes(self) -> list[tuple[str, list[Card]]]:
@@ -136,6 +138,7 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         kept_back=kept_back(ledger),
         decisions=decided(ledger),
         words=said.gather(ledger),
+        technical=measured(ledger),
     )
 
 

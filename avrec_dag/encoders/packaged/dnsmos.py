@@ -48,7 +48,7 @@ class Opinion:
 
     @property
     def mos(self) -> float:
-        """The mean of both overall opinions: they were learnt from other listeners, and P.835 alone tells bad from very bad."""
+        """The mean of both overall opinions: P.808 tells little noise from none, P.835 much noise from more."""
         return (self.overall + self.p808) / 2
 
 
