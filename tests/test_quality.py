@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 
 from avrec_dag.items import Item
 from avrec_dag.media.spectrograms import hear, heard_facts
-from avrec_dag.quality.picture import blockiness, blur, grid, noise
+from avrec_dag.quality.picture import blockiness, blur, closer_look, facts, grid, noise
 from avrec_dag.quality.signals import PICTURE, SOUND, combined, signal
-from avrec_dag.quality.technical import MeasureQuality, overall, sound_signals
+from avrec_dag.quality.technical import MeasureQuality, Seen, overall, picture_signals, sound_signals
 
 SIZE, FPS, RATE = (320, 240), 25, 48000
 
@@ -175,6 +175,17 @@ def test_the_smallest_pictures_are_measured(shape):
     assert noise(luma) >= 0
     assert blur(luma) is None or 0 <= blur(luma) <= 1
     assert blockiness([grid(luma)]) is None or blockiness([grid(luma)]) >= 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (2, 3), (95, 97), (97, 95)])
+@pytest.mark.parametrize("level", [None, 0, 255])
+def test_a_frame_of_any_shape_gives_only_scores_that_mean_something(shape, level):
+    luma = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8) if level is None else np.full(shape, level, np.uint8)
+    found = picture_signals(Seen([facts(luma)], [closer_look(luma)]), float(min(shape)), 0.0)
+    assert all(np.isfinite(one.value) and 0 <= one.score <= 1 for one in found)
+    names = {one.name for one in found}
+    # Too small for a patch of NIQE, and for a spectrum; one frame has no motion.
+    assert not names & {"naturalness", "detail", "frozen", "frame_rate", "quantiser", "repeated_frames", "missing_frames", "flicker"}
 
 
 @pytest.mark.parametrize("sigma", [2, 5, 10, 20])

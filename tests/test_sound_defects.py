@@ -143,3 +143,25 @@ def test_silence_at_the_ends_is_told_in_seconds():
     assert (facts.lead_silence_s, facts.trail_silence_s) == pytest.approx((1, 3), abs=0.1)
     silent = hear(wav(np.zeros(RATE * 2))).facts
     assert (silent.lead_silence_s, silent.trail_silence_s) == (2, 2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 64])
+@pytest.mark.parametrize("length", [0, 1, 11, 12, 13])
+def test_the_shortest_blocks_of_any_channels_are_measured(channels, length):
+    block = np.full((channels, length), 0.5, np.float32)
+    peak, stereo, hum = TruePeak(channels), StereoMeter(), HumMeter()
+    for _ in range(3):
+        peak.add(block)
+        stereo.add(block)
+        hum.add(block[0])
+    assert peak.peak() == 0 if not length else 0.5 <= peak.peak() < 1
+    assert hum.level_db() is None
+    assert (stereo.facts().side_db is None) == (channels == 1 or not length)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 96000])
+def test_a_mono_voice_of_any_rate_has_no_sides_and_finite_facts(rate):
+    found = hear(wav(tone(300, 2.0, rate=rate), rate), "a.wav")
+    assert (found.stereo.side_db, found.stereo.balance_db, found.stereo.stereo_correlation) == (None, None, None)
+    assert found.hum_db is not None and found.hum_db < 3
+    assert found.facts.true_peak_dbtp == pytest.approx(-20, abs=0.2)

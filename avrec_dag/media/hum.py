@@ -43,7 +43,8 @@ class HumMeter:
     def level_db(self) -> float | None:
         """How far the lines of 50 or 60 Hz, whichever stand out more, rise above what lies beside them; None for less than a second.
 
-        The second strongest of four harmonics counts, so that one steady tone is not taken for hum.
+        Spectra of windows of a second (Welch 1967, without overlap, and the mean of their logarithms); the rest is our own. The second
+        strongest of four harmonics counts, so that one steady tone is not taken for hum.
         """
         if not self._n:
             return None

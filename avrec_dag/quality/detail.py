@@ -75,7 +75,7 @@ def _bar(shares: NDArray[np.float64]) -> int:
 
 
 def _along(luma: NDArray[np.uint8]) -> Spectrum:
-    """Mean power spectrum of segments of rows."""
+    """Mean power spectrum of segments of rows (Welch 1967, without overlap)."""
     lines = luma[:: max(1, luma.shape[0] // _MOST_LINES)]
     n = lines.shape[1] // _SEGMENT_PX
     parts = lines[:, : n * _SEGMENT_PX].reshape(-1, _SEGMENT_PX).astype(np.float32)
