@@ -1,7 +1,8 @@
 """What only consecutive frames tell: repeated frames, flicker, combing, the quantiser; from a few short bursts at full rate."""
 
+import itertools
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from avrec_dag.media.film import decoded_by, packets_of
 from avrec_dag.media.opening import opened, picture_stream
 from avrec_dag.quality import quantiser
+from avrec_dag.quality.picture import NOISY, noise
 from avrec_dag.quality.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ _REPEATED, _MOVING = 0.15, 0.6
 """Mean steps in levels of 255: a frame that changes less than the first, among neighbours that change more than the second, is a repeat."""
 _TOOTH = 14
 """Levels of 255 by which a line differs from both its neighbours, which agree with each other to within half of it."""
-_HELD = 1 / 3
-"""Share of the usual change below which a frame of a moving scene counts as repeated."""
+_HELD = 0.15
+"""Share of the usual change below which a frame of a moving scene counts as repeated: coding gives a repeat small changes of its own."""
 
 Luma = NDArray[np.uint8]
 
@@ -43,6 +45,7 @@ class Burst:
         combed: Pixels that show a comb in each frame but the first, as a share of those that moved.
         quantisers: Mean quantiser step of each frame that tells.
         flagged: Frames flagged as interlaced.
+        grain_step: What noise alone adds to the steps, in levels of 255.
     """
 
     means: list[float] = field(default_factory=list)
@@ -50,6 +53,7 @@ class Burst:
     combed: list[float] = field(default_factory=list)
     quantisers: list[float] = field(default_factory=list)
     flagged: int = 0
+    grain_step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def motion(file: BinaryIO, name: str, duration_s: float) -> MotionFacts:
     combed = [share for burst in bursts for share in burst.combed]
     quantisers = [step for burst in bursts for step in burst.quantisers]
     return MotionFacts(
-        repeated_share([burst.steps for burst in bursts]),
+        repeated_share([burst.steps for burst in bursts], [burst.grain_step for burst in bursts]),
         flicker([burst.means for burst in bursts]),
         float(np.mean(combed)) if combed else None,
         sum(burst.flagged for burst in bursts) / n_frames if n_frames else 0.0,
@@ -101,22 +105,25 @@ def motion(file: BinaryIO, name: str, duration_s: float) -> MotionFacts:
     )
 
 
-def repeated_share(bursts: "list[list[float]]") -> float | None:
+def repeated_share(bursts: "list[list[float]]", grain_steps: "Sequence[float]" = ()) -> float | None:
     """Share of repeated frames among those of moving scenes; None where nothing moves.
 
-    A repeat is a frame far more like the one before than its neighbours are: a still scene repeats nothing, it stands.
+    A repeat is a frame far more like the one before than its neighbours are: a still scene repeats nothing, it stands. What noise
+    adds is taken off, as squares, since it is independent of what moves; a motion that drowns in it is none.
 
     Args:
         bursts: Mean absolute differences between neighbours, in levels of 255.
+        grain_steps: What noise alone adds to those of each burst.
     """
     moving = repeats = 0
-    for steps in map(np.array, bursts):
+    for noisy, grain in itertools.zip_longest(map(np.array, bursts), grain_steps, fillvalue=0.0):
+        steps = np.sqrt(np.maximum(np.square(noisy) - grain**2, 0))
         for i, here in enumerate(steps):
             around = np.delete(steps[max(0, i - 6) : i + 7], min(i, 6))
             usual = float(np.percentile(around, 75)) if len(around) else 0.0
-            if usual > _MOVING:
+            if usual > max(_MOVING, grain):
                 moving += 1
-                repeats += here < max(_REPEATED, 0.0) or here < _HELD * usual * 0.3
+                repeats += here < max(_REPEATED, _HELD * usual, grain / 3)
     return repeats / moving if moving else None
 
 
@@ -211,8 +218,16 @@ def _burst(container: "InputContainer", stream: "av.VideoStream", length: int) -
             burst.steps.append(float(np.abs(small - last_small).mean()))
             if (share := combed_share(last, luma)) is not None:
                 burst.combed.append(share)
+        else:
+            burst.grain_step = _grain_step(luma, small)
         last, last_small = luma, small
     return burst
+
+
+def _grain_step(luma: Luma, small: NDArray[np.float32]) -> float:
+    """Mean absolute difference that noise alone makes between two small frames, in levels of 255."""
+    grain = noise(luma)
+    return float(2 / np.sqrt(np.pi) * grain * np.sqrt(small.size / luma.size)) if grain > NOISY else 0.0
 
 
 def _decoded(container: "InputContainer", stream: "av.VideoStream", length: int) -> "Iterator[av.VideoFrame]":

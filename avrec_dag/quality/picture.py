@@ -22,6 +22,10 @@ _FROZEN_STEP = 0.25
 """FFmpeg's freezedetect calls two pictures equal at a mean difference of -60 dB, which is 0.25 of 255."""
 _DARKEST, _BRIGHTEST = 2, 253
 """A pixel at or beyond these has lost what was there."""
+NOISY = 1.5
+"""Standard deviation in levels of 255 above which noise can be told from fine texture, and is taken off what it would pass for."""
+_NOISE_STEP = 0.8
+"""Steps between neighbours, as a multiple of the noise, that a median of 3 x 3 pixels leaves of it: few are larger."""
 _FLAT_STEP = 0.2
 """Mean step between neighbours, in levels of 255, under which a picture shows nothing that could be blurred or blocky."""
 
@@ -32,9 +36,9 @@ class FrameFacts:
 
     Attributes:
         mean: Luma in [0, 1].
-        contrast: Standard deviation of luma, in [0, 0.5].
+        contrast: Standard deviation of luma without that of its noise, in [0, 0.5].
         highlights: Luma that a hundredth of the pixels pass, in [0, 1].
-        clipped: Share of pixels at either end of the range.
+        clipped: Share of the lit pixels that have lost their lights, and a quarter of the share that is wholly black.
         black: Whether the frame is black.
         blur: As `blur`; None in a flat frame.
         noise: As `noise`.
@@ -77,36 +81,56 @@ def facts(luma: Luma) -> FrameFacts:
     """Measure one frame, uint8 (h, w)."""
     counts = np.bincount(luma.ravel(), minlength=256) / luma.size
     levels = np.arange(256) / 255
-    mean = float(counts @ levels)
+    mean, grain = float(counts @ levels), noise(luma)
+    variance = max(counts @ (levels - mean) ** 2 - (_visible(grain) / 255) ** 2, 0.0)
     return FrameFacts(
         mean=mean,
-        contrast=float(np.sqrt(max(counts @ (levels - mean) ** 2, 0.0))),
+        contrast=float(np.sqrt(variance)),
         highlights=float(np.searchsorted(np.cumsum(counts), 0.99)) / 255,
-        clipped=float(counts[: _DARKEST + 1].sum() + counts[_BRIGHTEST:].sum()),
+        clipped=_clipped(counts),
         black=float(counts[:_BLACK_LUMA].sum()) >= _BLACK_SHARE,
-        blur=blur(luma),
-        noise=noise(luma),
+        blur=blur(luma, _visible(grain)),
+        noise=grain,
         grid=grid(luma),
         lit=lit_shares(luma),
     )
 
 
-def same(one: Luma, other: Luma) -> bool:
-    """Whether two frames show the same picture, as far as coding noise lets one tell."""
+def _visible(grain: float) -> float:
+    return grain if grain > NOISY else 0.0
+
+
+def _clipped(counts: NDArray[np.float64]) -> float:
+    # A night is mostly black and has lost nothing: lights are counted among what is lit, and blacks for less.
+    black, burnt = float(counts[: _DARKEST + 1].sum()), float(counts[_BRIGHTEST:].sum())
+    return min(burnt / max(1 - black, 0.05) + black / 4, 1.0)
+
+
+def same(one: Luma, other: Luma, grain: float = 0.0) -> bool:
+    """Whether two frames show the same picture, as far as noise and coding let one tell.
+
+    Args:
+        one: uint8 (h, w).
+        other: The same.
+        grain: Standard deviation of their noise as `noise` measures it; two frames of it differ by 2 / sqrt(pi) times as much.
+    """
     import cv2
 
-    return one.shape == other.shape and cv2.norm(one, other, cv2.NORM_L1) / one.size <= _FROZEN_STEP
+    limit = _FROZEN_STEP + 1.2 * _visible(grain)
+    return one.shape == other.shape and cv2.norm(one, other, cv2.NORM_L1) / one.size <= limit
 
 
-def blur(luma: Luma) -> float | None:
+def blur(luma: Luma, grain: float = 0.0) -> float | None:
     """Share of the local contrast that survives a 9-pixel blur, in [0, 1].
 
     Crete et al. 2007, "The blur effect": a picture that is blurred already hardly changes when blurred again. It is
-    measured against itself, so it does not depend on what it shows. A median over 3 x 3 pixels comes first, or noise
-    would pass for detail. The blurrier of the two directions counts. None where there is no contrast to lose.
+    measured against itself, so it does not depend on what it shows. A median over 3 x 3 pixels comes first, and steps that its noise
+    could make are left out, or noise would pass for detail. The blurrier of the two directions counts. None where there is no
+    contrast to lose.
 
     Args:
         luma: uint8 (h, w).
+        grain: Standard deviation of its noise, in levels of 255.
     """
     import cv2
 
@@ -115,7 +139,7 @@ def blur(luma: Luma) -> float | None:
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
         if luma.shape[axis] < 2:
             continue
-        before = _steps(grey, axis)
+        before = np.asarray(cv2.subtract(_steps(grey, axis), round(_NOISE_STEP * grain)))
         total = float(before.mean())
         if total > _FLAT_STEP:
             lost = cv2.subtract(before, _steps(np.asarray(cv2.blur(grey, kernel)), axis))

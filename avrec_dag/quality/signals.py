@@ -36,24 +36,24 @@ PICTURE: Mapping[str, Scale] = {
         "share of Nyquist", ((0.15, 0), (0.45, 0.7), (0.75, 0.95), (1, 1)), 0.4, "detail up to the last pixel", "upscaled or smoothed"
     ),
     "sharpness": Scale("blur share", ((0.15, 1), (0.35, 0.9), (0.8, 0)), 0.8, "sharp", "blurred"),
-    "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.4, "like undistorted pictures", "unlike undistorted pictures"),
-    "exposure": Scale("luma/255", ((0.04, 0), (0.2, 0.8), (0.45, 1), (0.7, 0.8), (0.97, 0)), 0.5, "well exposed", "too dark or too bright"),
+    "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.15, "like undistorted pictures", "unlike undistorted pictures"),
+    "exposure": Scale("luma/255", ((0.02, 0.5), (0.1, 0.9), (0.25, 1), (0.45, 1), (0.7, 0.8), (0.97, 0)), 0.5, "well exposed", "too dark or too bright"),
     "highlights": Scale("luma/255", ((0.08, 0), (0.4, 0.6), (0.8, 0.95), (1, 1)), 0.6, "bright parts are bright", "underexposed"),
     "clipped_pixels": Scale(
         "share", ((0, 1), (0.02, 0.95), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 0.7, "shadows and lights kept", "both ends lost"
     ),
     "contrast": Scale("rms/255", ((0.02, 0), (0.1, 0.85), (0.2, 1)), 0.6, "good contrast", "flat picture"),
-    "noise": Scale("levels/255", ((0, 1), (1.5, 0.95), (8, 0.5), (16, 0.2), (40, 0)), 0.7, "clean", "noisy"),
+    "noise": Scale("levels/255", ((0, 1), (1.5, 0.95), (8, 0.5), (16, 0.2), (40, 0)), 0.8, "clean", "noisy"),
     "blockiness": Scale(
         "excess step", ((0, 1), (0.1, 0.95), (0.6, 0.6), (2, 0.25), (6, 0)), 0.6, "no coding blocks", "coding blocks visible"
     ),
     "quantiser": Scale(
-        "levels/255", ((3, 1), (10, 0.93), (20, 0.75), (40, 0.5), (90, 0.2), (220, 0)), 0.8, "finely coded", "coarsely coded"
+        "levels/255", ((1, 1), (10, 0.92), (20, 0.75), (40, 0.5), (90, 0.2), (220, 0)), 0.85, "finely coded", "coarsely coded"
     ),
     "banding": Scale("CAMBI", ((0.5, 1), (3, 0.85), (8, 0.5), (16, 0.1)), 0.4, "smooth gradients", "bands in gradients"),
     "black": Scale("share", ((0.05, 1), (0.6, 0)), 0.8, "no black stretches", "long black stretches"),
     "borders": Scale("share", ((0.01, 1), (0.15, 0.9), (0.3, 0.6), (0.7, 0)), 0.4, "fills its frame", "much of the frame is black bars"),
-    "frozen": Scale("share", ((0.2, 1), (0.95, 0.2)), 0.5, "moving", "frozen for long"),
+    "frozen": Scale("share", ((0.2, 1), (0.95, 0.1), (1, 0)), 0.6, "moving", "frozen for long"),
     "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.4, "smooth", "jerky"),
     "repeated_frames": Scale("share", ((0, 1), (0.1, 0.8), (0.3, 0.45), (0.6, 0.1)), 0.6, "no frame twice", "stutters"),
     "missing_frames": Scale("share", ((0, 1), (0.1, 0.75), (0.3, 0.4), (0.6, 0.1)), 0.6, "no frame missing", "frames missing"),
@@ -62,12 +62,12 @@ PICTURE: Mapping[str, Scale] = {
     "interlacing": Scale("share", ((0.1, 1), (0.2, 0.7), (0.4, 0.2)), 0.5, "whole frames", "combs of woven fields"),
 }
 SOUND: Mapping[str, Scale] = {
-    "loudness": Scale("LUFS", ((-60, 0), (-35, 0.5), (-23, 1), (-14, 1), (-5, 0.4)), 0.6, "at the usual loudness", "too quiet or too loud"),
+    "loudness": Scale("LUFS", ((-60, 0), (-40, 0.7), (-23, 1), (-14, 1), (-5, 0.4), (0, 0)), 0.6, "at the usual loudness", "too quiet or too loud"),
     "true_peak": Scale("dBTP", ((-1, 1), (0, 0.9), (2, 0.6), (6, 0.2)), 0.4, "headroom left", "overshoots full scale"),
     "clipping": Scale("share", ((0.0, 1), (0.0005, 0.8), (0.01, 0.35), (0.1, 0)), 0.8, "not clipped", "clipped"),
     # Dense music has no pauses that would show its noise floor, so a low ratio alone is weak evidence.
     "snr": Scale("dB", ((0, 0.2), (20, 0.85), (40, 1)), 0.4, "clear of its noise floor", "close to its noise floor"),
-    "hum": Scale("dB", ((3, 1), (10, 0.85), (20, 0.5), (35, 0.2), (60, 0)), 0.6, "no hum", "hums"),
+    "hum": Scale("dB", ((6, 1), (12, 0.92), (20, 0.6), (35, 0.25), (60, 0)), 0.85, "no hum", "hums"),
     "silence": Scale("share", ((0.4, 1), (1.0, 0)), 0.7, "sound throughout", "mostly silent"),
     "silent_ends": Scale("s", ((1, 1), (5, 0.7), (30, 0.2)), 0.3, "begins and ends with its sound", "long silence at an end"),
     "side": Scale("dB", ((-100, 0.7), (-60, 0.8), (-40, 1)), 0.3, "stereo", "mono sold as stereo"),

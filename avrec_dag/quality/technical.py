@@ -85,7 +85,7 @@ class MeasureQuality:
                     seen.closer.append(closer_look(luma))
                 seen.frames.append(facts(luma))
                 if last is not None:
-                    seen.repeated.append(same(last, luma))
+                    seen.repeated.append(same(last, luma, seen.frames[-1].noise))
                 last = luma
             if duration_s and media.get("kind") == "video":
                 seen.motion = motion(file, key, duration_s)

@@ -18,6 +18,8 @@ MOST_PACKETS = 500_000
 """Read without an index: a feature film's pictures and sounds; of a longer one the beginning."""
 _GAP = 1.6
 """A picture shown so many times longer than usual is followed by one that was dropped; rounding of timestamps stays below."""
+_USUAL = 25
+"""Percentile of the steps between pictures that counts as the film's own."""
 _HELD_S = 1.0
 """A picture that stands longer is a slide, not a gap."""
 
@@ -45,7 +47,8 @@ class Timeline:
         if len(self.shown_s) < 10:
             return None
         steps = np.diff(self.shown_s)
-        usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+        # Not the median: where every second picture is missing, that is the length of a gap.
+        usual = float(np.percentile(steps[steps > 0], _USUAL)) if (steps > 0).any() else 0.0
         if not usual:
             return None
         long = steps[(steps > _GAP * usual) & (steps < _HELD_S)]
