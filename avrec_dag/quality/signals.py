@@ -37,7 +37,9 @@ PICTURE: Mapping[str, Scale] = {
     ),
     "sharpness": Scale("blur share", ((0.15, 1), (0.35, 0.9), (0.8, 0)), 0.8, "sharp", "blurred"),
     "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.15, "like undistorted pictures", "unlike undistorted pictures"),
-    "exposure": Scale("luma/255", ((0.02, 0.5), (0.1, 0.9), (0.25, 1), (0.45, 1), (0.7, 0.8), (0.97, 0)), 0.5, "well exposed", "too dark or too bright"),
+    "exposure": Scale(
+        "luma/255", ((0.02, 0.5), (0.1, 0.95), (0.2, 1), (0.4, 1), (0.7, 0.75), (0.97, 0)), 0.6, "well exposed", "too dark or too bright"
+    ),
     "highlights": Scale("luma/255", ((0.08, 0), (0.4, 0.6), (0.8, 0.95), (1, 1)), 0.6, "bright parts are bright", "underexposed"),
     "clipped_pixels": Scale(
         "share", ((0, 1), (0.02, 0.95), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 0.7, "shadows and lights kept", "both ends lost"
@@ -55,14 +57,16 @@ PICTURE: Mapping[str, Scale] = {
     "borders": Scale("share", ((0.01, 1), (0.15, 0.9), (0.3, 0.6), (0.7, 0)), 0.4, "fills its frame", "much of the frame is black bars"),
     "frozen": Scale("share", ((0.2, 1), (0.95, 0.1), (1, 0)), 0.6, "moving", "frozen for long"),
     "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.4, "smooth", "jerky"),
-    "repeated_frames": Scale("share", ((0, 1), (0.1, 0.8), (0.3, 0.45), (0.6, 0.1)), 0.6, "no frame twice", "stutters"),
+    "repeated_frames": Scale("share", ((0, 1), (0.1, 0.93), (0.3, 0.5), (0.6, 0.1), (1, 0)), 0.6, "no frame twice", "stutters"),
     "missing_frames": Scale("share", ((0, 1), (0.1, 0.75), (0.3, 0.4), (0.6, 0.1)), 0.6, "no frame missing", "frames missing"),
     "flicker": Scale("share", ((0.004, 1), (0.02, 0.8), (0.06, 0.4), (0.2, 0)), 0.6, "steady brightness", "flickers"),
     "length_gap": Scale("s", ((0.3, 1), (1, 0.8), (5, 0.3), (20, 0)), 0.4, "as long as its picture", "picture and sound differ in length"),
     "interlacing": Scale("share", ((0.1, 1), (0.2, 0.7), (0.4, 0.2)), 0.5, "whole frames", "combs of woven fields"),
 }
 SOUND: Mapping[str, Scale] = {
-    "loudness": Scale("LUFS", ((-60, 0), (-40, 0.7), (-23, 1), (-14, 1), (-5, 0.4), (0, 0)), 0.6, "at the usual loudness", "too quiet or too loud"),
+    "loudness": Scale(
+        "LUFS", ((-60, 0), (-40, 0.7), (-23, 1), (-14, 1), (-5, 0.4), (0, 0)), 0.6, "at the usual loudness", "too quiet or too loud"
+    ),
     "true_peak": Scale("dBTP", ((-1, 1), (0, 0.9), (2, 0.6), (6, 0.2)), 0.4, "headroom left", "overshoots full scale"),
     "clipping": Scale("share", ((0.0, 1), (0.0005, 0.8), (0.01, 0.35), (0.1, 0)), 0.8, "not clipped", "clipped"),
     # Dense music has no pauses that would show its noise floor, so a low ratio alone is weak evidence.
