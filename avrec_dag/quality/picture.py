@@ -139,7 +139,8 @@ def blur(luma: Luma, grain: float = 0.0) -> float | None:
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
         if luma.shape[axis] < 2:
             continue
-        before = np.asarray(cv2.subtract(_steps(grey, axis), round(_NOISE_STEP * grain)))
+        noise_step: Any = round(_NOISE_STEP * grain)  # OpenCV's types know no number here
+        before = np.asarray(cv2.subtract(_steps(grey, axis), noise_step))
         total = float(before.mean())
         if total > _FLAT_STEP:
             lost = cv2.subtract(before, _steps(np.asarray(cv2.blur(grey, kernel)), axis))
