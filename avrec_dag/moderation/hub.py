@@ -41,7 +41,7 @@ class HubClassifier:
         for start in range(0, len(pictures), _BATCH):
             inputs = prepare(images=[np.asarray(one) for one in pictures[start : start + _BATCH]], return_tensors="pt")
             with torch.inference_mode():
-                logits = model(pixel_values=inputs["pixel_values"].to(devices.device())).logits.float()
+                logits = model(pixel_values=inputs["pixel_values"].to(devices.place())).logits.float()
             found[start : start + _BATCH] = logits.softmax(-1)[:, unsafe].sum(-1).clamp(0, 1).cpu().numpy()
         return found
 
@@ -60,7 +60,7 @@ class HubClassifier:
                 f"{self._name} cannot be loaded as an image classifier: {str(error).splitlines()[0]}; {_get(self._name)}"
             ) from error
         names = {int(number): str(label) for number, label in model.config.id2label.items()}
-        return model.eval().to(devices.device()), prepare, unsafe_labels(self._name, names, labels)
+        return model.eval().to(devices.place()), prepare, unsafe_labels(self._name, names, labels)
 
 
 def unsafe_labels(name: str, labels: Mapping[int, str], wanted: Sequence[str]) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avrec_dag.encoders import devices
 from avrec_dag.encoders.embed import frames_at
 from avrec_dag.items import Item, Row
 from avrec_dag.media.sampling import Sampling
@@ -30,6 +31,11 @@ class ScoreModeration:
 
     store_uri: str
     setting: str
+
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes on a graphics card; the packaged model runs on the processor."""
+        return self.setting.startswith("hub:") and devices.cards() > 0
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `score` is the hash of model and rounded scores."""
