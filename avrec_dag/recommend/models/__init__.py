@@ -1,0 +1,1 @@
+"""Models of who would want what, behind one protocol (`base.Model`)."""
