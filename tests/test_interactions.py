@@ -11,6 +11,7 @@ from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories, fold
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ITEMS = ["a", "b", "c", "d"]
+PLACE = {media_id: column for column, media_id in enumerate(ITEMS)}
 
 
 def event(kind: str, media_id: str = "a", *, user_id: str = "ann", days: float = 0.0, value: float | None = None) -> Event:
@@ -143,3 +144,38 @@ def test_a_new_like_is_felt_at_once_and_a_known_event_counts_once():
     assert known.extended([event("view", "a")]) == known
     later = known.extended([event("like", "b", days=HALF_LIFE_DAYS)])
     assert later.weights == pytest.approx({"a": 0.05, "b": 1.0})
+
+
+@settings(max_examples=30, deadline=None)
+@given(events=EVENTS)
+def test_models_read_the_same_opinions_oldest_first(events):
+    rows = fold(table(events), ITEMS).to_pylist()
+    vectors = np.eye(len(ITEMS), dtype=np.float32)
+    data = Histories.of(pa.Table.from_pylist(rows, fold(table(events), ITEMS).schema), ITEMS).interactions(vectors)
+    assert data.users == tuple(row["user_id"] for row in rows)
+    assert data.vectors is vectors
+    for place, row in enumerate(rows):
+        start, end = data.indptr[place : place + 2]
+        assert [ITEMS[column] for column in data.columns[start:end]] == row["media_ids"]
+        assert data.weights[start:end].tolist() == row["weights"]
+        assert data.at_s[start:end].tolist() == row["last_s"]
+    assert data.columns.dtype == np.int32
+    assert data.weights.dtype == np.float32
+    assert data.at_s.dtype == np.float64
+
+
+def test_one_persons_history_reads_as_that_persons_part_of_all():
+    known = histories([event("like", "c"), event("view", "a", days=2), event("dislike", "b", days=1), event("like", "a", user_id="bob")])
+    alone = known.of_user("ann").interactions(PLACE, "ann")
+    part = known.interactions().of([0])
+    assert alone.users == ("ann",)
+    assert alone.items == part.items
+    for name in ("indptr", "columns", "weights", "at_s"):
+        assert getattr(alone, name).tolist() == getattr(part, name).tolist()
+    assert len(known.of_user("nobody").interactions(PLACE)) == 0
+
+
+def test_indices_sorted_in_place_by_scipy_do_not_shuffle_times():
+    known = histories([event("like", "c"), event("view", "a", days=2), event("dislike", "b", days=1)])
+    known.weights.sort_indices()
+    assert [ITEMS[column] for column in known.interactions().columns] == ["c", "b", "a"]

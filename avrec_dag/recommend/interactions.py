@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from avrec_dag.feedback import WEIGHTS, Event
+from avrec_dag.recommend.models.base import Interactions
 
 HALF_LIFE_DAYS = 30.0
 """An opinion counts half for every so many days that it lies before the person's own newest event."""
@@ -114,6 +116,20 @@ class Histories:
             dict(zip(names, self.last_s.data[start:end].tolist(), strict=True)),
         )
 
+    def interactions(self, vectors: NDArray[np.float32] | None = None) -> Interactions:
+        """The same opinions as models read them: one event per item met, at its latest time, oldest first.
+
+        Args:
+            vectors: (items, d) float32 content vectors in the order of `items`.
+        """
+        weights, last_s = self.weights.sorted_indices(), self.last_s.sorted_indices()
+        rows = np.repeat(np.arange(len(self.users)), np.diff(weights.indptr))
+        order = np.lexsort((last_s.data, rows))  # stable: what happened at once stands in the order of the items
+        return Interactions(
+            self.users, self.items, weights.indptr.astype(np.int64), weights.indices[order].astype(np.int32),
+            weights.data[order].astype(np.float32), last_s.data[order], vectors,
+        )  # fmt: skip
+
     @property
     def liked(self) -> sp.csr_matrix:
         """(users, items) float32: the positive weights only."""
@@ -150,6 +166,19 @@ class History:
             last_s[event.media_id] = at_s
         newest = max(last_s.values(), default=0.0)
         return History({key: weight * _fade(newest - last_s[key], half_life_days) for key, weight in weights.items()}, last_s)
+
+    def interactions(self, place: Mapping[str, int], user_id: str = "", vectors: NDArray[np.float32] | None = None) -> Interactions:
+        """This one person's opinions as models read them (`Histories.interactions`).
+
+        Args:
+            place: Item -> its column, 0 to n - 1 in this order, as `ItemIndex.place`; opinions on others are left out.
+            user_id: Whose they are.
+            vectors: (items, d) float32 content vectors in the same order.
+        """
+        weights = self.row(place)
+        last_s = np.array([self.last_s[media_id] for media_id in self.weights if media_id in place], dtype=np.float64)
+        times = sp.csr_matrix((last_s, weights.indices, weights.indptr), shape=weights.shape)
+        return Histories((user_id,), tuple(place), weights, times).interactions(vectors)
 
     def row(self, place: Mapping[str, int]) -> sp.csr_matrix:
         """(1, items) float32 of the opinions on the items that have a place."""
