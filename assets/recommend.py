@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
-from avrec_dag.recommend import stage
+from avrec_dag.recommend import indexing, stage
 from resources.compute import Compute
 from resources.store import Store
 
@@ -26,7 +26,7 @@ def recommender(context: dg.AssetExecutionContext, store: Store) -> dg.Materiali
 def item_index(context: dg.AssetExecutionContext, store: Store, compute: Compute) -> dg.MaterializeResult:
     """The vectors of all items, ready to be searched by likeness and by words."""
     step, encoders = graph.STEPS["item_index"], compute.encoders
-    outcome = stage.update_index(store.ledger, store.blobs, step, encoders=encoders, run_id=context.run.run_id)
+    outcome = indexing.update_index(store.ledger, store.blobs, step, encoders=encoders, run_id=context.run.run_id)
     return materialized(outcome, store)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
-from avrec_dag.recommend import stage
+from avrec_dag.recommend import indexing, stage
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.steps import WHOLE, Recipe, Step, graph
 from avrec_dag.storage import Blobs
@@ -70,7 +70,7 @@ class MadeLibrary:
             *days,
             stage.update_interactions(self.ledger, STEPS["interactions"]),
             stage.update_recommender(self.ledger, self.blobs, STEPS["recommender"]),
-            stage.update_index(self.ledger, self.blobs, STEPS["item_index"]),
+            indexing.update_index(self.ledger, self.blobs, STEPS["item_index"]),
             stage.update_recommendations(self.ledger, self.blobs, STEPS["recommendations"]),
         ]
         if measured:

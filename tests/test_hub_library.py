@@ -26,7 +26,7 @@ from avrec_dag.errors import SettingError
 from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.media import windows as cutting
-from avrec_dag.recommend import catalogue, stage
+from avrec_dag.recommend import catalogue, indexing
 from avrec_dag.storage import Blobs
 from resources.profiles import Settings
 from tests import hub_models
@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     )
     made = Made(chosen, models)
     outside._understand(made.library, made.ledger, chosen.media, chosen.store)
-    stage.update_index(made.ledger, Blobs(chosen.store), made.library.steps["item_index"], encoders=chosen.encoders)
+    indexing.update_index(made.ledger, Blobs(chosen.store), made.library.steps["item_index"], encoders=chosen.encoders)
     return made
 
 

@@ -306,3 +306,12 @@ def recommender_table():
 
     schema = TABLES["interactions"].columns.insert(0, pa.field("user_id", pa.string()))
     return pa.table({field.name: pa.array([], field.type) for field in schema})
+
+
+def test_relevance_orders_what_is_open_as_lists_do_and_tells_of_what_was_met_too(recommender):
+    items = recommender.catalogue.index.items
+    suits = recommender.relevance("made-user-004")
+    listed = [items.index(one.media_id) for one in recommender.recommend("made-user-004", 70, diversity=0, quality=0)]
+    assert np.isfinite(suits).all()
+    assert len(listed) < len(items) == len(suits)
+    assert (np.diff(suits[listed]) <= 1e-6).all()

@@ -13,6 +13,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import withheld
 from avrec_dag.moments import Moments
 from avrec_dag.recommend import words
+from avrec_dag.recommend.explain import Facts
 from avrec_dag.storage import Blobs
 
 UNKNOWN_QUALITY = 0.5
@@ -37,6 +38,11 @@ class Catalogue:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     moments: Moments = field(default_factory=Moments.none)
+
+    @property
+    def facts(self) -> Facts:
+        """What reasons may mention."""
+        return Facts(self.index.items, self.titles, self.labels)
 
     @cached_property
     def terms(self) -> tuple[frozenset[str], ...]:

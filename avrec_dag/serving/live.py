@@ -13,7 +13,8 @@ from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.storage import Blobs
 
 if TYPE_CHECKING:
-    from avrec_dag.recommend.live import Recommendation, Recommender
+    from avrec_dag.recommend.answers import Recommendation
+    from avrec_dag.recommend.live import Recommender
 
 _LOOK_EVERY_S = 5.0
 _RECENT_EVENTS = 500
@@ -103,7 +104,7 @@ class Live:
         return Loaded(version, Recommender.load(self.ledger, self.blobs), {row["media_id"]: row for row in rows})
 
     def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
-        from avrec_dag.recommend.live import Found
+        from avrec_dag.recommend.answers import Found
 
         labels = now.recommender.catalogue.labels
         return [
