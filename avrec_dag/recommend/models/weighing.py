@@ -1,0 +1,155 @@
+"""How much each model counts in a blend, for this item and this person: features, and learning their weights on held-out items.
+
+The weight of component c for item i and person u is linear in what is known of both, `theta[c] . (phi(u) x phi(i))`, and the score is
+the sum of weighted standard scores (feature-weighted linear stacking: Sill, Takács, Mackey and Lin 2009, arXiv 0911.0460). theta
+maximises the likelihood of the held-out item among candidates (conditional logit: McFadden 1974), which is concave: there is one best.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+COLD_AT = 3.0
+"""An item that at most so many people liked is cold; one that so many liked is half cold."""
+ITEM_FEATURES = ("1", "coldness", "log support")
+USER_FEATURES = ("1", "log length")
+
+
+def item_features(support: NDArray[np.int64]) -> Array:
+    """phi(i): (items,) people who liked each -> (items, 3) float32, each about 1 in size."""
+    cold = COLD_AT / (COLD_AT + support)
+    return np.stack([np.ones_like(cold), cold, np.log1p(support) / 3.0 - 1.0], axis=1).astype(np.float32)
+
+
+def user_features(lengths: NDArray[np.int64]) -> Array:
+    """phi(u): (users,) items met by each -> (users, 2) float32, each about 1 in size."""
+    return np.stack([np.ones(len(lengths)), np.log1p(lengths) / 1.5 - 1.0], axis=1).astype(np.float32)
+
+
+def standardise(raw: Array, open_to: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Shift and scale each row to mean 0 and deviation 1 over the cells that are open.
+
+    Args:
+        raw: (rows, n) float32.
+        open_to: (rows, n) bool.
+
+    Returns:
+        The z scores, and the factor applied to each row (0 where all open cells are equal, and then every z is 0).
+    """
+    count = np.maximum(open_to.sum(axis=1), 1)
+    mean = np.where(open_to, raw, 0).sum(axis=1) / count
+    deviation = np.sqrt(np.where(open_to, (raw - mean[:, None]) ** 2, 0).sum(axis=1) / count)
+    # Below float32's resolution the differences are rounding, and stretching them would invent a preference.
+    sure = deviation > 1e-6 * np.maximum(np.abs(raw).max(axis=1, initial=0), 1e-30)
+    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=sure)
+    return ((raw - mean[:, None]) * scale[:, None]).astype(np.float32), scale.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """theta.
+
+    Attributes:
+        theta: (components, user features, item features) float64.
+    """
+
+    theta: NDArray[np.float64]
+
+    def of(self, lengths: NDArray[np.int64], support: NDArray[np.int64]) -> Iterator[Array]:
+        """The weight of each component: (users, items) float32 each, in order."""
+        users, items = user_features(lengths), item_features(support)
+        for one in self.theta.astype(np.float32):
+            yield (users @ one) @ items.T
+
+    @classmethod
+    def even(cls, components: int) -> "Weights":
+        """All count alike, whoever and whatever: where nothing can be learned."""
+        theta = np.zeros((components, len(USER_FEATURES), len(ITEM_FEATURES)))
+        theta[:, 0, 0] = 1.0 / max(components, 1)
+        return cls(theta)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Held-out items among their candidates.
+
+    Attributes:
+        z: (people, candidates, components) float32 standard scores.
+        items: (people, candidates, item features) float32.
+        users: (people, user features) float32.
+        open_to: (people, candidates) bool; a candidate that stands twice in a row is open once.
+        target: (people,) place of the held-out item among the candidates.
+        importance: (people,) float64, summing to 1.
+    """
+
+    z: Array
+    items: Array
+    users: Array
+    open_to: NDArray[np.bool_]
+    target: NDArray[np.int64]
+    importance: NDArray[np.float64]
+
+
+def drawn(z: Sequence[Array], targets: NDArray[np.int64], *, top: int, at_random: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Candidates of each person: the best of every component, some at random, and the target, which comes first.
+
+    Args:
+        z: Per component (people, items) standard scores, -inf where an item cannot be recommended.
+        targets: (people,) columns.
+        top: So many of each component.
+        at_random: So many of any.
+        rng: What draws them.
+
+    Returns:
+        (people, candidates) int64 columns, and bool, False where a column stands for the second time or cannot be recommended.
+    """
+    people, n = z[0].shape
+    top = min(top, n)
+    parts = [targets[:, None], *(np.argpartition(-one, top - 1, axis=1)[:, :top] for one in z), rng.integers(0, n, (people, at_random))]
+    columns = np.concatenate(parts, axis=1)
+    order = np.argsort(columns, axis=1, kind="stable")
+    ordered = np.take_along_axis(columns, order, axis=1)
+    again = np.zeros_like(columns, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return columns, ~again & np.isfinite(np.take_along_axis(z[0], columns, axis=1))
+
+
+def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
+    """The theta of the highest penalised likelihood, by L-BFGS.
+
+    Args:
+        examples: What is to be ranked first among what.
+        l2: Penalty on the squares of theta against the log likelihood of one person, so that it fades as people become many; a tenth of
+            it on what a component counts for everyone and everything.
+        steps: Iterations at most.
+    """
+    people, candidates, components = examples.z.shape
+    features = examples.items.shape[2]
+    crossed = (examples.z[:, :, :, None] * examples.items[:, :, None, :]).reshape(people, candidates, components * features)
+    shape = (components, examples.users.shape[1], features)
+    chosen = np.arange(people)
+    penalty = np.full(shape, l2 * float((examples.importance**2).sum()))
+    penalty[:, 0, 0] /= 10
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        theta = flat.reshape(shape)
+        personal = np.einsum("uf,cfg->ucg", examples.users, theta.astype(np.float32)).reshape(people, -1, 1)
+        logits = np.where(examples.open_to, (crossed @ personal)[:, :, 0], -np.inf)
+        logits -= logits.max(axis=1, keepdims=True)
+        shares = np.exp(logits)
+        total = shares.sum(axis=1, keepdims=True)
+        shares /= total
+        likelihood = logits[chosen, examples.target] - np.log(total[:, 0])
+        shares[chosen, examples.target] -= 1.0
+        shares *= examples.importance[:, None]
+        towards = (shares[:, None, :].astype(np.float32) @ crossed).reshape(people, components, features)
+        gradient = np.einsum("uf,ucg->cfg", examples.users, towards, dtype=np.float64)
+        value = -float(examples.importance @ likelihood) + float((penalty * theta**2).sum())
+        return value, (gradient + 2 * penalty * theta).ravel()
+
+    found = scipy.optimize.minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    return Weights(found.x.reshape(shape))
