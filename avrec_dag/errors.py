@@ -19,3 +19,7 @@ class MissingError(AvrecError):
 
 class WithheldError(AvrecError):
     """An item is there, and moderation lets nobody see it."""
+
+
+class ModelError(AvrecError):
+    """A model cannot be made, read or asked as was tried: damaged files, impossible settings, events that are no numbers."""

@@ -1,0 +1,46 @@
+"""Histories as the models of this package read them: checked, and as rows in which the newest counts most."""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from avrec_dag.errors import ModelError
+from avrec_dag.recommend.models.base import Interactions
+
+
+def checked(data: Interactions, items: tuple[str, ...] | None = None) -> Interactions:
+    """The same histories, of which something can be learned.
+
+    Args:
+        data: Histories.
+        items: What the model was fitted on, where it was.
+
+    Raises:
+        ModelError: Numbers that are not finite, places outside of the items, or other items than the model's.
+    """
+    bad = ~(np.isfinite(data.weights) & np.isfinite(data.at_s))
+    if bad.any():
+        raise ModelError(f"reading histories: {bad.sum()} of {len(bad)} events have a weight or time that is not finite; leave them out")
+    if len(data) and not 0 <= int(data.columns.min()) <= int(data.columns.max()) < len(data.items):
+        raise ModelError(f"reading histories: events name items outside of the {len(data.items)} there are")
+    if items is not None and len(data.items) != len(items):
+        raise ModelError(f"scoring histories over {len(data.items)} items with a model of {len(items)}: align them, or fit the model again")
+    return data
+
+
+def places(data: Interactions) -> NDArray[np.int64]:
+    """(events,) how many events of the same person are newer: 0 is the newest."""
+    return np.repeat(data.indptr[1:], np.diff(data.indptr)) - 1 - np.arange(len(data))
+
+
+def recent(data: Interactions, decay: float) -> sp.csr_matrix:
+    """(users, items) float32: what each person liked, times `decay` for every newer event of theirs; 1 leaves the weights alone."""
+    faded = np.maximum(data.weights, 0.0) * np.power(decay, places(data), dtype=np.float64)
+    return replace(data, weights=faded.astype(np.float32)).liked
+
+
+def chosen(scores: NDArray[np.float32], candidates: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """(users, items) -> (users, candidates)."""
+    return scores if candidates is None else scores[:, candidates]
