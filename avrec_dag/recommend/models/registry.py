@@ -1,0 +1,107 @@
+"""Models by name, and the settings that are tried for each. A new model is one class that keeps `base.Model` and one line here.
+
+The contract, beyond `base.Model`:
+
+- `Entry.model` and `Entry.settings` are `module:Class`. The settings class is a frozen dataclass of plain values that works without
+  arguments; the model is constructed from it alone: `Model(Settings(**values))`. Modules are imported when the model is made, in a
+  process of its own, so that nobody pays for what they do not use.
+- `Entry.axes` names for each setting the values to try, the default first. `evaluation.choosing` moves along one axis after the other
+  from the best point so far, as long as the time budget lasts; the defaults are always tried, so they should be good ones.
+- `needs_vectors`: the model is left out (with a sentence) where nothing is known of the content of items.
+- A model that chooses something on validation data itself (a blend its weights, a network its number of epochs) has
+  `tune(train, valid, *, seed)`, see `Tuned`. It is called in place of `fit`; a later `fit` on more data keeps what was chosen.
+- A model made of others has `compose(components)`, see `Composed`, and `Entry.components` names them. They come fitted, on the training
+  part while it is tuned; one that failed or does not suit the data is absent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Protocol, runtime_checkable
+
+from avrec_dag.errors import SettingError
+from avrec_dag.recommend.models.base import Interactions, Model
+
+Value = float | int | str | bool
+
+
+@runtime_checkable
+class Tuned(Protocol):
+    """A model that learns something from data held back."""
+
+    def tune(self, train: Interactions, valid: Interactions, *, seed: int = 0) -> None:
+        """Fit on `train`, and choose on `valid` what is to be chosen.
+
+        Args:
+            train: As for `fit`.
+            valid: Events of the same users and items that came after (or were held out of) `train`; many users have none.
+            seed: Of whatever is drawn.
+        """
+
+
+@runtime_checkable
+class Composed(Protocol):
+    """A model that puts others together."""
+
+    def compose(self, components: Mapping[str, Model]) -> None:
+        """Take these fitted models as they are, in place of any before; what was learned about how to weigh them stays."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model.
+
+    Attributes:
+        model: `module:Class`.
+        settings: `module:Class` of its settings.
+        axes: Setting -> the values to try, the default first.
+        needs_vectors: Whether it is nothing without content vectors.
+        components: Names of the models it is made of.
+    """
+
+    model: str
+    settings: str
+    axes: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    needs_vectors: bool = False
+    components: tuple[str, ...] = ()
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The first value of each axis."""
+        return {name: values[0] for name, values in self.axes.items()}
+
+    def make(self, values: Mapping[str, Value]) -> Model:
+        """The model with these settings, unfitted."""
+        return _named(self.model)(_named(self.settings)(**values))
+
+    def load(self, files: Mapping[str, bytes]) -> Model:
+        """A model that was saved."""
+        return _named(self.model).load(files)
+
+
+def _named(path: str) -> type:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+_PLAIN = "avrec_dag.recommend.models.plain"
+
+MODELS: dict[str, Entry] = {
+    "popularity": Entry(f"{_PLAIN}:Popularity", f"{_PLAIN}:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
+    "ease": Entry(f"{_PLAIN}:Ease", f"{_PLAIN}:EaseSettings", {"l2": (10.0, 100.0, 400.0)}),
+    "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),
+}
+"""Every model, in the order in which they are compared: components before what is made of them."""
+
+
+def chosen(name: str) -> tuple[str, ...]:
+    """The models that a name means: one, or `all`.
+
+    Raises:
+        SettingError: No model is called so.
+    """
+    if name == "all":
+        return tuple(MODELS)
+    if name not in MODELS:
+        raise SettingError(f"no model is called {name!r}; known are {', '.join(MODELS)}, or all")
+    return (name,)
