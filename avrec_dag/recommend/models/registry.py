@@ -89,6 +89,7 @@ _PLAIN = "avrec_dag.recommend.models.plain"
 MODELS: dict[str, Entry] = {
     "popularity": Entry(f"{_PLAIN}:Popularity", f"{_PLAIN}:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
     "ease": Entry(f"{_PLAIN}:Ease", f"{_PLAIN}:EaseSettings", {"l2": (10.0, 100.0, 400.0)}),
+    "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),
 }
 """Every model, in the order in which they are compared: components before what is made of them."""
