@@ -7,8 +7,8 @@ import dagster as dg
 from assets import graph
 from assets.results import LISTING, materialized
 from avrec_dag import arrivals
+from avrec_dag.feedback.stage import update_feedback
 from avrec_dag.media.ingest import ProbeUploads, days_of, plan_uploads
-from avrec_dag.recommend.stage import update_feedback
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.media import Media
@@ -28,7 +28,8 @@ def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, com
 
 @dg.asset(**graph.of("feedback_events"), kinds={"sql", "parquet"})
 def feedback_events(context: dg.AssetExecutionContext, store: Store, feedback: Feedback) -> dg.MaterializeResult:
-    """What people did on the day (views, watches, likes, ratings, comments), each weighted by what it says about liking."""
+    """What people did on the day (plays, watches, likes, ratings, comments and the rest), each weighted by what it says about liking."""
     step = graph.STEPS["feedback_events"]
-    outcome = update_feedback(store.ledger, feedback.log, step, context.partition_key, run_id=context.run.run_id)
+    day, rules = context.partition_key, feedback.rules
+    outcome = update_feedback(store.ledger, feedback.log, step, day, rules=rules, run_id=context.run.run_id)
     return materialized(outcome, store)

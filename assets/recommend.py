@@ -4,15 +4,18 @@ import dagster as dg
 
 from assets import graph
 from assets.results import materialized
+from avrec_dag.feedback.stage import update_interactions
 from avrec_dag.recommend import indexing, stage
 from resources.compute import Compute
+from resources.feedback import Feedback
 from resources.store import Store
 
 
 @dg.asset(**graph.of("interactions"), kinds={"duckdb", "parquet"})
-def interactions(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def interactions(context: dg.AssetExecutionContext, store: Store, feedback: Feedback) -> dg.MaterializeResult:
     """Everyone's history: what each person thinks of every item they met, fading with time."""
-    return materialized(stage.update_interactions(store.ledger, graph.STEPS["interactions"], run_id=context.run.run_id), store)
+    step = graph.STEPS["interactions"]
+    return materialized(update_interactions(store.ledger, step, rules=feedback.rules, run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("recommender"), kinds={"numpy", "safetensors"})

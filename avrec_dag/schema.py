@@ -93,7 +93,8 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("feedback_events", "event_id", [
         ("user_id", pa.string()), ("media_id", pa.string()), ("kind", pa.string()),
         ("value", pa.float64()),  # watch: share of the duration in [0, 1]; rating: 1 to 5; else null
-        ("text", pa.string()), ("happened_at", pa.timestamp("us", tz="UTC")),
+        ("text", pa.string()), ("creator", pa.string()),  # follow: whom, where the sender said so
+        ("happened_at", pa.timestamp("us", tz="UTC")),
         ("weight", pa.float64()),  # what the event says about liking, in [-1, 1]
     ]),
     ("comment_sentiment", "event_id", [
@@ -197,7 +198,13 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("method", pa.string()),  # classifier, none_of_these or zero_shot
     ]),
     ("interactions", "user_id", [
-        ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", pa.list_(pa.float64())),  # UNIX seconds of the latest event
+        ("media_ids", TEXTS), ("weights", VECTOR), ("last_s", TIMES),  # met, oldest first; faded; UNIX seconds of the latest event
+        # Of the same items, what further events add to: newest explicit opinion, sum of all else in millionths, events on the last day
+        ("explicit", TIMES), ("done_micro", pa.list_(pa.int64())), ("last_us", pa.list_(pa.int64())), ("n_day", pa.list_(pa.int32())),
+        ("shown_ids", TEXTS), ("shown_n", pa.list_(pa.int32())), ("shown_us", pa.list_(pa.int64())),  # only ever shown
+        ("creators", TEXTS),  # whom they follow
+        ("newest_us", pa.int64()), ("n_minute", pa.int32()), ("n_hour", pa.int32()),  # the newest event; events in its minute and hour
+        ("n_capped", pa.int64()),  # events beyond what a person can do, which weigh nothing
     ]),
     ("aesthetic_model", "model_id", [
         *_model(), ("on", pa.bool_()), ("reason", pa.string()),  # whether it may be used, and why or why not

@@ -59,6 +59,7 @@ class Recipe:
         moderation: `name@digest` of the model that scores pictures for moderation, or `off`.
         moderation_policy: Canonical text of what its scores lead to.
         dnsmos: `name@digest` of the model that judges speech, or `off`.
+        feedback: `name@digest` of what each kind of event says (`feedback.Rules.identity`).
     """
 
     frame_encoder: str
@@ -72,6 +73,7 @@ class Recipe:
     moderation: str = "off"
     moderation_policy: str = ""
     dnsmos: str = "off"
+    feedback: str = ""
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -83,7 +85,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
     judged = "" if r.dnsmos == "off" else f":{r.dnsmos}:{r.audio_events}"
     steps = [
         Step("raw_media", "1"),
-        Step("feedback_events", "2", partition="event_day"),
+        Step("feedback_events", f"3:{r.feedback}", partition="event_day"),
         Step("comment_sentiment", f"1:{r.text_encoder}", {"feedback_events": ("comment",)},
              {"feedback_events": ("user_id", "media_id", "text")}, partition="event_day"),
         Step("frames", f"3:{r.sampling}", {"raw_media": ("video",)}, {"raw_media": ("kind", "duration_s")}),
@@ -133,7 +135,8 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("classifier_evaluation", "2", {"content_classifier": ("model",)}, partition="whole"),
         Step("content_classes", "2", {"fused_features": ("tokens", "joint")}, {"fused_features": ("tokens", "joint", "modalities")},
              models=("content_classifier",)),
-        Step("interactions", "1", {"feedback_events": ("event",), "raw_media": ()}, partition="whole"),
+        Step("interactions", f"2:{r.feedback}",
+             {"feedback_events": ("event",), "comment_sentiment": ("sentiment",), "raw_media": ()}, partition="whole"),
         Step("aesthetic_model", "1",
              {"frame_embeddings": ("vector",), "technical_quality": ("score",), "content_classes": ("classes",), "raw_media": (),
               "feedback_events": ("event",)}, partition="whole"),

@@ -85,7 +85,7 @@ def _reactions(rng: np.random.Generator, user_id: str, media_id: str, at: dateti
         facts = {"user_id": user_id, "media_id": media_id, "kind": kind, "happened_at": at + timedelta(seconds=after_s), **more}
         return Event.model_validate(facts)
 
-    yield event("view", 0)
+    yield event("play", 0)
     share = rng.beta(8, 2) if appeals else rng.beta(1.5, 5)
     yield event("watch", 60, value=round(float(share), 3))
     chances = {"like": 0.5, "comment": 0.15, "share": 0.08} if appeals else {"skip": 0.4, "dislike": 0.12, "comment": 0.04}

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from avrec_dag.feedback import FeedbackLog
+from avrec_dag.feedback import FeedbackLog, Rules
+from avrec_dag.feedback.reading import read_rules
 from avrec_dag.labelling import LabelLog
 from avrec_dag.moderation.reviews import ReviewLog
 
@@ -12,9 +13,16 @@ class Feedback(dg.ConfigurableResource):
 
     Attributes:
         url: SQLAlchemy URL.
+        weights: What each kind of event says: a preset, or a JSON or TOML file.
     """
 
     url: str
+    weights: str = "default"
+
+    @property
+    def rules(self) -> Rules:
+        """What each kind of event says."""
+        return read_rules(self.weights)
 
     @property
     def log(self) -> FeedbackLog:

@@ -28,6 +28,7 @@ class Settings:
         media: AVREC_MEDIA: the uploads, a folder or `s3://bucket/prefix`.
         store: AVREC_STORE: tables and blobs, a folder or `s3://bucket/prefix`.
         feedback: AVREC_FEEDBACK: SQLAlchemy URL of the feedback log.
+        feedback_weights: AVREC_FEEDBACK_WEIGHTS: what each kind of event says, a preset or a JSON or TOML file.
         engine: AVREC_ENGINE: `local`, `inline`, `ray` or a Ray address.
         encoders: AVREC_ENCODERS: name of an encoder preset.
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
@@ -43,6 +44,7 @@ class Settings:
     media: str = "var/media"
     store: str = "var/store"
     feedback: str = "sqlite:///var/feedback.db"
+    feedback_weights: str = "default"
     engine: str = "local"
     encoders: str = "packaged"
     start: date = _START
@@ -67,6 +69,7 @@ class Settings:
             media=env.get("AVREC_MEDIA") or cls.media,
             store=env.get("AVREC_STORE") or cls.store,
             feedback=env.get("AVREC_FEEDBACK") or cls.feedback,
+            feedback_weights=env.get("AVREC_FEEDBACK_WEIGHTS") or cls.feedback_weights,
             engine=env.get("AVREC_ENGINE") or cls.engine,
             encoders=env.get("AVREC_ENCODERS") or cls.encoders,
             start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
@@ -94,6 +97,7 @@ class Settings:
         from avrec_dag.encoders import recognition, screen_text
         from avrec_dag.encoders.packaged import dnsmos
         from avrec_dag.encoders.registry import preset
+        from avrec_dag.feedback.reading import read_rules
         from avrec_dag.moderation.classifiers import identity
 
         speech, reader = recognition.chosen(self.speech), screen_text.chosen(self.screen_text)
@@ -106,6 +110,7 @@ class Settings:
             moderation=identity(self.moderation),
             moderation_policy=self.moderation_policy.canonical(),
             dnsmos=listener.identity if listener else recognition.OFF,
+            feedback=read_rules(self.feedback_weights).identity,
         )
 
     def resources(self) -> dict[str, object]:
@@ -130,7 +135,7 @@ class Settings:
                 screen_text=self.screen_text,
                 moderation=self.moderation,
             ),
-            "feedback": Feedback(url=self.feedback),
+            "feedback": Feedback(url=self.feedback, weights=self.feedback_weights),
         }
 
 

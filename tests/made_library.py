@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avrec_dag.feedback import FeedbackLog
+from avrec_dag.feedback.stage import update_feedback, update_interactions
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import indexing, stage
@@ -65,10 +66,10 @@ class MadeLibrary:
 
     def refresh(self, *, measured: bool = True) -> dict[str, Outcome]:
         """Every stage of this part of the graph, in order; feedback over all of its days; without the measurements if so asked."""
-        days = [stage.update_feedback(self.ledger, self.log, STEPS["feedback_events"], day) for day in self.log.days()]
+        days = [update_feedback(self.ledger, self.log, STEPS["feedback_events"], day) for day in self.log.days()]
         outcomes = [
             *days,
-            stage.update_interactions(self.ledger, STEPS["interactions"]),
+            update_interactions(self.ledger, STEPS["interactions"]),
             stage.update_recommender(self.ledger, self.blobs, STEPS["recommender"]),
             indexing.update_index(self.ledger, self.blobs, STEPS["item_index"]),
             stage.update_recommendations(self.ledger, self.blobs, STEPS["recommendations"]),

@@ -91,7 +91,11 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "content_classifier": {"blob": "b", "trained_at": AT, "n_examples": 3, "details": "{}"},
     "classifier_evaluation": {**_MEASURED, "metrics": _ACCURACY, "details": "{}"},
     "content_classes": {"labels": ["cat"], "class_names": ["cat", "dog"], "class_probs": [0.75, 0.25], "method": "classifier"},
-    "interactions": {"media_ids": ["a.mp4"], "weights": [1.0], "last_s": [1.0]},
+    "interactions": {
+        "media_ids": ["a.mp4"], "weights": [1.0], "last_s": [1.0], "explicit": [1.0], "done_micro": [0], "last_us": [1_000_000],
+        "n_day": [1],
+        "shown_ids": [], "shown_n": [], "shown_us": [], "creators": [], "newest_us": 1_000_000, "n_minute": 1, "n_hour": 1, "n_capped": 0,
+    },
     "aesthetic_model": {
         "blob": "b", "trained_at": AT, "n_examples": 60, "details": "{}", "on": True, "reason": "on", "spearman": 0.4, "spearman_low": 0.2,
         "spearman_high": 0.6,

@@ -63,7 +63,7 @@ def test_what_is_liked_is_mostly_of_the_taste_and_what_is_skipped_is_not(events)
 
 
 def test_popularity_is_skewed_and_belongs_to_no_class(events):
-    views = Counter(event.media_id for event in events if event.kind == "view")
+    views = Counter(event.media_id for event in events if event.kind == "play")
     counts = np.sort([views[item] for item in LABEL])[::-1]
     assert counts[:8].mean() > 2.5 * counts[-24:].mean()
     top = {LABEL[item] for item, _ in views.most_common(16)}

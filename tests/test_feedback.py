@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from avrec_dag.errors import SettingError
-from avrec_dag.feedback import KINDS, WEIGHTS, Event, FeedbackLog
+from avrec_dag.feedback import KINDS, PRESETS, Event, FeedbackLog, Rules
+from avrec_dag.feedback.reading import read_rules
+from avrec_dag.feedback.stage import update_feedback
+from avrec_dag.ledger import Ledger
+from avrec_dag.steps import Recipe, graph
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 VALUES = {"watch": 0.5, "rating": 4}
@@ -60,6 +64,11 @@ def test_every_kind_comes_back_as_it_went_in(log, kind):
         {"kind": "comment", "text": ""},
         {"kind": "comment", "text": "x" * 10_001},
         {"surprise": 1},
+        {"media_id": ""},
+        {"creator": "studio"},
+        {"kind": "follow", "media_id": ""},
+        {"kind": "follow", "text": "why not"},
+        {"kind": "not interested"},
     ],
 )
 def test_an_event_that_cannot_be_true_is_refused(broken):
@@ -99,17 +108,21 @@ def test_sending_again_changes_nothing(log):
 @given(kind=st.sampled_from(KINDS), share=st.floats(0, 1), stars=st.floats(1, 5))
 def test_weights_lie_in_minus_one_to_one(kind, share, stars):
     sent = event(kind, **({"value": share} if kind == "watch" else {"value": stars} if kind == "rating" else {}))
-    assert -1.0 <= sent.weight <= 1.0
-    assert set(WEIGHTS) == set(KINDS)
+    for rules in PRESETS.values():
+        assert -1.0 <= rules.weight(sent) <= 1.0
+        assert set(rules.check().weights) == set(KINDS)
 
 
 def test_weights_say_what_they_should():
-    weights = {kind: event(kind).weight for kind in KINDS}
+    weigh = Rules().weight
+    weights = {kind: weigh(event(kind)) for kind in KINDS}
     assert weights["like"] == 1.0
-    assert weights["dislike"] == -1.0
-    assert weights["skip"] < 0 < weights["view"] < weights["comment"] < weights["share"]
-    assert event("rating", value=3).weight == 0.0
-    assert event("watch", value=0.1).weight < 0 < event("watch", value=0.9).weight
+    assert weights["dislike"] == weights["report"] == -1.0
+    assert weights["not_interested"] < weights["skip"] < weights["impression"] < 0
+    assert 0 < weights["play"] < weights["comment"] < weights["follow"] < weights["save"] < weights["share"]
+    assert weigh(event("rating", value=3)) == 0.0
+    assert weigh(event("watch", value=0.1)) < 0 < weigh(event("watch", value=0.9))
+    assert weigh(event("comment"), 0.0) < 0 < weigh(event("comment")) < weigh(event("comment"), 1.0)
 
 
 def test_one_persons_newest_events_come_oldest_first(log):
@@ -212,3 +225,99 @@ def test_the_file_is_plain_sqlite_for_anyone_to_read(tmp_path, log):
     connection = sqlite3.connect(tmp_path / "deep" / "feedback.db")
     assert connection.execute("SELECT user_id, kind, value FROM avrec_feedback").fetchall() == [("ann", "rating", 5.0)]
     connection.close()
+
+
+def test_an_older_log_is_read_and_what_it_calls_a_view_is_a_play(tmp_path):
+    path = tmp_path / "feedback.db"
+    play = event("play")
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "CREATE TABLE avrec_feedback (event_id VARCHAR(200) NOT NULL PRIMARY KEY, user_id VARCHAR(200) NOT NULL, "
+            "media_id VARCHAR(1024) NOT NULL, "
+            " kind VARCHAR(16) NOT NULL, value FLOAT, text TEXT, day VARCHAR(10) NOT NULL, happened_us BIGINT NOT NULL)"
+        )
+        row = (play.event_id, "ann", "a.mp4", "view", None, None, play.day, 1767614400000000)
+        old.execute("INSERT INTO avrec_feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    log = FeedbackLog(f"sqlite:///{path}")
+    assert list(log.events("2026-01-05")) == [play]
+    assert log.add([event("view"), event("follow", media_id="", creator="studio")]) == 1
+    assert {one.creator for one in log.of_user("ann")} == {None, "studio"}
+    log.close()
+
+
+def test_a_view_is_another_word_for_a_play():
+    assert event("view") == event("play")
+
+
+@given(user=st.text(min_size=1, max_size=30), media=st.text(min_size=1, max_size=30))
+def test_any_name_is_taken_as_it_is_or_refused_with_a_sentence(user, media):
+    try:
+        sent = event(user_id=user, media_id=media)
+    except ValidationError as error:
+        assert any(ord(sign) < 32 or ord(sign) == 127 or 0xD800 <= ord(sign) < 0xE000 for sign in user + media)
+        assert error.errors()[0]["msg"]
+    else:
+        assert (sent.user_id, sent.media_id) == (user, media)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_says_where_it_is_from(name):
+    assert read_rules(name) == PRESETS[name].check()
+    assert len(PRESETS[name].source) > 20
+    assert len({rules.identity for rules in PRESETS.values()}) == len(PRESETS)
+
+
+def test_rules_come_from_a_file_and_start_from_a_preset(tmp_path):
+    (tmp_path / "mine.toml").write_text('preset = "gorse"\nhalf_life_days = 7\n[weights]\nplay = 0.2\nwatch = {base = -1, slope = 2}\n')
+    (tmp_path / "mine.json").write_text('{"limits": {"per_hour": 10}, "most_impressions": 2}')
+    rules = read_rules(str(tmp_path / "mine.toml"))
+    assert [rules.weight(event(kind)) for kind in ("play", "watch", "like", "share")] == [0.2, 0.0, 1.0, 0.0]
+    assert rules.half_life_days == 7
+    assert rules.identity != PRESETS["gorse"].identity
+    assert read_rules(str(tmp_path / "mine.json")).limits.per_hour == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"weights": {"like": NaN}}', "like is nan"),
+        ('{"weights": {"like": 1e9}}', "expected numbers from -10 to 10"),
+        ('{"weights": {"like": true}}', "expected a number"),
+        ('{"weights": {"adore": 1}}', "no kind of event 'adore'"),
+        ('{"weights": {"watch": {"slop": 1}}}', "no part of the weight of watch 'slop'"),
+        ('{"weights": 3}', "expected an object"),
+        ('{"preset": "mine"}', "no preset 'mine'"),
+        ('{"half_life_days": 0}', "half_life_days"),
+        ('{"limits": {"per_hour": 0}}', "per_hour is 0"),
+        ('{"limits": {"per_hour": 1.5}}', "whole number"),
+        ('{"most_impressions": "five"}', "most_impressions"),
+        ('{"wieghts": {}}', "no setting 'wieghts'"),
+        ("[1]", "no object"),
+        ("{", "cannot be read as JSON"),
+    ],
+)
+def test_rules_that_cannot_be_are_refused_with_a_sentence(tmp_path, text, said):
+    (tmp_path / "mine.json").write_text(text)
+    with pytest.raises(SettingError, match=said):
+        read_rules(str(tmp_path / "mine.json"))
+
+
+@pytest.mark.parametrize("name", ["nonsense", "none.toml", "/nowhere/none.json"])
+def test_rules_that_are_not_there_are_one_sentence(name):
+    with pytest.raises(SettingError, match="AVREC_FEEDBACK_WEIGHTS"):
+        read_rules(name)
+
+
+def test_what_another_program_wrote_and_cannot_be_true_becomes_a_failed_row(tmp_path, log):
+    log.add([event(), event("watch")])
+    with log._engine().begin() as connection:
+        row = "INSERT INTO avrec_feedback (event_id, user_id, media_id, kind, value, day, happened_us) VALUES "
+        connection.exec_driver_sql(row + "('odd', 'ann', 'a.mp4', 'adore', NULL, '2026-01-05', 1767614400000000)")
+        connection.exec_driver_sql(row + "('far', 'ann', 'a.mp4', 'like', NULL, '2026-01-05', 99999999999000000)")
+        connection.exec_driver_sql(row + "('big', 'ann', 'a.mp4', 'watch', 9e999, '2026-01-05', 1767614400000000)")
+    ledger = Ledger(str(tmp_path / "store"))
+    outcome = update_feedback(ledger, log, graph(Recipe("f", "a", "e", "t", "s"))["feedback_events"], "2026-01-05")
+    assert (outcome.computed, outcome.failed) == (2, 3)
+    failed = ledger.rows("feedback_events", columns=["error"], status="failed").to_pylist()
+    assert {row["event_id"] for row in failed} == {"odd", "far", "big"}
+    assert all(row["error"] for row in failed)

@@ -7,6 +7,7 @@ import pytest
 
 from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.feedback.stage import update_feedback, update_interactions
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import health, stage
 from avrec_dag.recommend.live import Recommender
@@ -91,8 +92,8 @@ def test_one_like_changes_that_persons_list_and_writes_one_history(library):
 
 def test_without_a_new_model_only_the_person_who_acted_is_recomputed(library):
     library.log.add([like("made-user-005", unseen(library, "made-user-005"))])
-    stage.update_feedback(library.ledger, library.log, STEPS["feedback_events"], "2026-01-09")
-    stage.update_interactions(library.ledger, STEPS["interactions"])
+    update_feedback(library.ledger, library.log, STEPS["feedback_events"], "2026-01-09")
+    update_interactions(library.ledger, STEPS["interactions"])
     outcome = stage.update_recommendations(library.ledger, library.blobs, STEPS["recommendations"])
     assert (outcome.computed, outcome.rows) == (1, 40)
 
@@ -142,14 +143,14 @@ def test_an_erased_person_leaves_every_table(library):
 def test_an_empty_log_at_another_address_does_not_wipe_the_events(library, tmp_path):
     wrong = FeedbackLog(f"sqlite:///{tmp_path}/other.db")
     with pytest.raises(SettingError, match="AVREC_FEEDBACK"):
-        stage.update_feedback(library.ledger, wrong, STEPS["feedback_events"], "2026-01-01")
+        update_feedback(library.ledger, wrong, STEPS["feedback_events"], "2026-01-01")
     wrong.close()
 
 
 def test_a_late_event_reaches_its_own_day(library):
     late = Event(user_id="made-user-002", media_id=made_items()[0][0], kind="view", happened_at=datetime(2026, 1, 1, 23, 59, tzinfo=UTC))
     library.log.add([late])
-    outcome = stage.update_feedback(library.ledger, library.log, STEPS["feedback_events"], "2026-01-01")
+    outcome = update_feedback(library.ledger, library.log, STEPS["feedback_events"], "2026-01-01")
     assert outcome.computed == 1
     assert late.event_id in library.ledger.rows("feedback_events", "2026-01-01", columns=[])["event_id"].to_pylist()
 

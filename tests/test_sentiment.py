@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from avrec_dag.engine import Inline
 from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.feedback.stage import update_feedback
 from avrec_dag.incremental import advance
 from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
@@ -15,7 +16,6 @@ from avrec_dag.quality import sentiment
 from avrec_dag.quality.combine import update_quality
 from avrec_dag.quality.comments import ReadComments, written
 from avrec_dag.quality.sentiment import KEPT_CHARS, SENTIMENTS, phrases, read, readable
-from avrec_dag.recommend.stage import update_feedback
 from avrec_dag.steps import Recipe, graph
 from avrec_dag.storage import Blobs
 from avrec_dag.synthetic_behaviour import GRUMBLE, PRAISE

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from avrec_dag.feedback import FeedbackLog
+from avrec_dag.feedback import FeedbackLog, Rules
+from avrec_dag.feedback.reading import read_rules
 from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import Step, graph
@@ -48,6 +49,11 @@ class Library:
         return FeedbackLog(self.settings.feedback)
 
     @cached_property
+    def rules(self) -> Rules:
+        """What each kind of it says."""
+        return read_rules(self.settings.feedback_weights)
+
+    @cached_property
     def labels(self) -> LabelLog:
         """What people said items are."""
         return LabelLog(self.settings.feedback)
@@ -62,7 +68,7 @@ class Library:
         """The trained model with its index, loaded."""
         from avrec_dag.recommend.live import Recommender
 
-        return Recommender.load(self.ledger, self.blobs)
+        return Recommender.load(self.ledger, self.blobs, self.rules)
 
 
 def opened() -> Library:

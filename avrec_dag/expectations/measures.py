@@ -35,7 +35,10 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "what_is_seen_has_a_size": "kind = 'audio' OR coalesce(width, 0) > 0 AND coalesce(height, 0) > 0",
         "has_no_warnings": "coalesce(len(warnings), 0) = 0",
     },
-    "feedback_events": {"happened_on_its_day": "strftime(happened_at AT TIME ZONE 'UTC', '%Y-%m-%d') = partition"},
+    "feedback_events": {
+        "happened_on_its_day": "strftime(happened_at AT TIME ZONE 'UTC', '%Y-%m-%d') = partition",
+        "is_about_an_item_or_a_creator": "media_id <> '' OR kind = 'follow' AND creator IS NOT NULL",
+    },
     "comment_sentiment": {
         "sum_of_probabilities": "list_sum(probs)",
         "score_follows_from_its_probabilities": "len(probs) = 3 AND abs(score - probs[3] - probs[2] / 2) < 1e-5",
@@ -111,7 +114,8 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         "best_class_comes_first": "class_probs = list_reverse_sort(class_probs)",
     },
     "interactions": {
-        "every_item_has_its_weight": "len(media_ids) = len(weights) AND len(media_ids) = len(last_s)",
+        "every_item_has_its_weight": "len(media_ids) = len(weights) AND len(media_ids) = len(last_s) AND len(media_ids) = len(done_micro)",
+        "what_was_only_shown_was_not_met": "len(list_intersect(media_ids, shown_ids)) = 0",
         "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",
         "least_weight": "list_min(weights)", "greatest_weight": "list_max(weights)",
     },

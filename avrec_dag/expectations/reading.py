@@ -84,12 +84,13 @@ def _with_fields(ledger: "Ledger", table: str, partition: str | None, fields: Co
 
 
 def _people(ledger: "Ledger") -> set[str]:
-    """Everyone who did something with an item of the library."""
-    events, items = ledger.rows("feedback_events", None, ["user_id", "media_id"]), ledger.rows("raw_media", None, [])
+    """Everyone who did something with an item of the library, was shown one, or follows somebody."""
+    events, items = ledger.rows("feedback_events", None, ["user_id", "media_id", "kind"]), ledger.rows("raw_media", None, [])
     with duckdb.connect() as connection:
         connection.register("events", events)
         connection.register("items", items)
-        return {user for (user,) in connection.execute("SELECT DISTINCT user_id FROM events SEMI JOIN items USING (media_id)").fetchall()}
+        people = "SELECT DISTINCT user_id FROM events LEFT JOIN items i USING (media_id) WHERE i.media_id IS NOT NULL OR kind = 'follow'"
+        return {user for (user,) in connection.execute(people).fetchall()}
 
 
 def _classifiers(ledger: "Ledger") -> set[str]:

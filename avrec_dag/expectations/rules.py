@@ -13,6 +13,8 @@ MOST_FAILED = 0.2
 """Share of a partition's items that may fail before someone is told."""
 MOST_HELD = 0.1
 """Share of the decided items that may wait for a person before someone is told."""
+MOST_CAPPED = 0.01
+"""Share of the people whose events may pass the limits of what a person can do before someone is told."""
 _UNIT = (0.999, 1.001)
 _ANSWER = Literal["ok", "failed", "missing", "left over", "stale"]
 
@@ -121,7 +123,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _true("what_is_seen_has_a_size"), _true("has_no_warnings", blocking=False, mostly=0.8),
     ),
     "feedback_events": _from_outside(
-        "feedback_events", *_present("user_id", "media_id", "kind", "weight", "happened_at"), _among("kind", *KINDS),
+        "feedback_events", *_present("user_id", "kind", "weight", "happened_at"), _among("kind", *KINDS),
+        _true("is_about_an_item_or_a_creator"),
         _between("weight", -1, 1), _true("happened_on_its_day"),
     ),
     "comment_sentiment": _every_item(
@@ -204,7 +207,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "interactions": _some(
         "interactions", _no("missing", "nothing_is_missing", blocking=True), _true("every_item_has_its_weight"), _true("no_item_twice"),
-        _between("least_weight", -1, 1), _between("greatest_weight", -1, 1),
+        _between("least_weight", -1, 1), _between("greatest_weight", -1, 1), _true("what_was_only_shown_was_not_met"),
+        _rule("few_people_do_more_than_a_person_can", "expect_column_values_to_be_between", blocking=False, column="n_capped", max_value=0,
+              mostly=1 - MOST_CAPPED),
     ),
     "aesthetic_model": _some(
         "aesthetic_model", *_present("on", "reason", "trained_at"), _between("n_examples", 0, None), _between("spearman", -1, 1),

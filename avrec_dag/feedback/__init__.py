@@ -5,7 +5,8 @@ at once; `feedback_events` reads it day by day. The default is SQLite in WAL mod
 acknowledged has reached the disk.
 """
 
-from avrec_dag.feedback.events import KINDS, WEIGHTS, Event, Kind, Weight
+from avrec_dag.feedback.events import KINDS, Event, Kind
 from avrec_dag.feedback.log import FeedbackLog
+from avrec_dag.feedback.weights import PRESETS, Rules, Weight
 
-__all__ = ["KINDS", "WEIGHTS", "Event", "FeedbackLog", "Kind", "Weight"]
+__all__ = ["KINDS", "PRESETS", "Event", "FeedbackLog", "Kind", "Rules", "Weight"]

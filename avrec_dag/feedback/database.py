@@ -25,6 +25,7 @@ LOG = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("value", sa.Float),
     sa.Column("text", sa.Text),
+    sa.Column("creator", sa.String(1024)),
     sa.Column("day", sa.String(10), nullable=False),
     sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds: one meaning in every database
     sa.Index("avrec_feedback_day", "day", "happened_us"),
@@ -79,12 +80,30 @@ def connect(url: str) -> sa.Engine:
 def _create(engine: sa.Engine) -> None:
     if engine.dialect.name == "mysql":  # has no CREATE INDEX IF NOT EXISTS
         _METADATA.create_all(engine)
-        return
-    with engine.begin() as connection:
-        for table in _METADATA.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+    else:
+        with engine.begin() as connection:
+            for table in _METADATA.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+    _add_columns(engine)
+
+
+def _add_columns(engine: sa.Engine) -> None:
+    """Columns that a log of an older version lacks; another process may be adding them too."""
+    for column in _missing(engine):
+        try:
+            with engine.begin() as connection:
+                kind = column.type.compile(engine.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {LOG.name} ADD COLUMN {column.name} {kind}")
+        except sa.exc.SQLAlchemyError:
+            if column.name in {one.name for one in _missing(engine)}:
+                raise
+
+
+def _missing(engine: sa.Engine) -> list[sa.Column]:
+    there = {column["name"] for column in sa.inspect(engine).get_columns(LOG.name)}
+    return [column for column in LOG.columns if column.name not in there]
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -7,9 +7,9 @@ from itertools import islice
 import sqlalchemy as sa
 
 from avrec_dag.feedback.database import LOG, Log, insert
-from avrec_dag.feedback.events import Event, unix_us
+from avrec_dag.feedback.events import ALIASES, Event, unix_us
 
-_CHUNK = 500  # rows per INSERT: 8 columns each stay under SQLite's 32,766 parameters
+_CHUNK = 500  # rows per INSERT: 9 columns each stay under SQLite's 32,766 parameters
 
 
 class FeedbackLog(Log):
@@ -70,5 +70,6 @@ def _stored(event: Event) -> dict[str, object]:
 def _loaded(row: sa.RowMapping) -> Event:
     """An event as it was accepted: what once passed is not judged again."""
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=row["happened_us"])
-    known = {name: row[name] for name in ("user_id", "media_id", "kind", "value", "text", "event_id")}
+    known = {name: row[name] for name in ("user_id", "media_id", "kind", "value", "text", "creator", "event_id")}
+    known["kind"] = ALIASES.get(known["kind"], known["kind"])
     return Event.model_construct(**known, happened_at=at)

@@ -1,7 +1,7 @@
 """What every person thinks of every item they met: events of all days folded into one history per person."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import duckdb
@@ -11,58 +11,152 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from avrec_dag.feedback import WEIGHTS, Event
+from avrec_dag.feedback import Rules
+from avrec_dag.feedback.weights import EXPLICIT
+from avrec_dag.recommend.history import DAY_US, HOUR_US, MICRO, MINUTE_US, History, Opinion
 from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.schema import TABLES
 
-HALF_LIFE_DAYS = 30.0
-"""An opinion counts half for every so many days that it lies before the person's own newest event."""
+_OPINIONS = ("explicit", "done_micro", "last_us", "n_day")
+_PERSON = ("creators", "newest_us", "n_minute", "n_hour", "n_capped")
+COLUMNS = tuple(TABLES["interactions"].columns.names)
+"""What `Histories.of` reads of `interactions`, beside user_id."""
+HALF_LIFE_DAYS = Rules().half_life_days
 
+# An event beyond the limits is met and weighs nothing. Only people who passed a limit anywhere are ranked: that costs a sort.
 # Age counts from the person's own newest event, not from today: nobody's history changes because a day went by.
-_AGGREGATE = """
-WITH kept AS (
-    SELECT e.user_id, e.media_id, e.event_id, e.fields['event'] AS event, e.weight, list_contains(?, e.kind) AS explicit,
-           epoch_us(e.happened_at) / 1e6 AS at_s
-    FROM events e SEMI JOIN items USING (media_id)
+_FOLD = """
+WITH known AS (
+    SELECT e.user_id, e.media_id, e.event_id, e.kind, epoch_us(e.happened_at) AS at_us, list_contains($explicit, e.kind) AS explicit,
+           CASE WHEN e.kind <> 'comment' OR s.score IS NULL OR NOT isfinite(s.score) THEN e.weight
+                WHEN s.score < $least THEN 0 ELSE greatest(-1, least(1, $base + $slope * s.score)) END AS weight,
+           coalesce(e.creator, i.creator) AS creator, i.media_id IS NOT NULL AS held,
+           md5_number(concat_ws('|', e.event_id, e.fields['event'], round(s.score, 3), i.media_id, coalesce(e.creator, i.creator))) AS mark
+    FROM events e LEFT JOIN items i USING (media_id) LEFT JOIN sentiment s USING (event_id)
+    WHERE i.media_id IS NOT NULL OR e.kind = 'follow'
+), acts AS (
+    SELECT user_id, media_id, event_id, at_us, explicit, mark,
+           CASE WHEN isfinite(weight) THEN greatest(-1, least(1, weight)) ELSE 0 END AS weight
+    FROM known WHERE held AND kind <> 'impression'
+), suspects AS (
+    SELECT user_id FROM acts GROUP BY user_id, media_id HAVING count(*) > $per_item_day
+    UNION SELECT user_id FROM acts GROUP BY user_id, at_us // $minute_us HAVING count(*) > $per_minute
+    UNION SELECT user_id FROM acts GROUP BY user_id, at_us // $hour_us HAVING count(*) > $per_hour
+), judged AS (
+    SELECT *, true AS counts FROM acts ANTI JOIN suspects USING (user_id)
+    UNION ALL
+    SELECT *, row_number() OVER (PARTITION BY user_id, media_id, at_us // $day_us ORDER BY at_us, event_id) <= $per_item_day
+              AND row_number() OVER (PARTITION BY user_id, at_us // $minute_us ORDER BY at_us, event_id) <= $per_minute
+              AND row_number() OVER (PARTITION BY user_id, at_us // $hour_us ORDER BY at_us, event_id) <= $per_hour
+    FROM acts SEMI JOIN suspects USING (user_id)
+), days AS (
+    SELECT user_id, media_id, at_us // $day_us AS day, max(at_us) AS last_us, count(*) AS n, count(*) FILTER (NOT counts) AS n_capped,
+           max_by(weight, (at_us, event_id)) FILTER (explicit AND counts) AS explicit,
+           coalesce(sum(round(weight * $micro)::BIGINT) FILTER (NOT explicit AND counts), 0)::BIGINT AS done_micro, bit_xor(mark) AS mark
+    FROM judged GROUP BY ALL
 ), opinions AS (
-    SELECT user_id, media_id, max(at_s) AS last_s, string_agg(event, ',' ORDER BY event_id) AS events,
-           coalesce(max_by(weight, (at_s, event_id)) FILTER (explicit),
-                    greatest(-1.0, least(1.0, sum(weight ORDER BY at_s, event_id)))) AS weight
-    FROM kept GROUP BY ALL
-), decayed AS (
-    SELECT *, (weight * pow(0.5, (max(last_s) OVER (PARTITION BY user_id) - last_s) / (86400.0 * ?)))::FLOAT AS faded FROM opinions
+    SELECT user_id, media_id, max(last_us) AS last_us, max_by(n, day)::INT AS n_day, sum(n_capped) AS n_capped,
+           max_by(explicit, day) FILTER (explicit IS NOT NULL) AS explicit, sum(done_micro)::BIGINT AS done_micro, bit_xor(mark) AS mark
+    FROM days GROUP BY ALL
+), faded AS (
+    SELECT *, (coalesce(explicit, greatest(-1, least(1, done_micro / $micro)))
+               * pow(0.5, (max(last_us) OVER (PARTITION BY user_id) - last_us) / ($day_us * $half_life)))::FLOAT AS weight
+    FROM opinions
+), met AS (
+    SELECT user_id, list(media_id ORDER BY last_us, media_id) AS media_ids, list(weight ORDER BY last_us, media_id) AS weights,
+           list(last_us / 1e6 ORDER BY last_us, media_id) AS last_s, list(explicit ORDER BY last_us, media_id) AS explicit,
+           list(done_micro ORDER BY last_us, media_id) AS done_micro, list(last_us ORDER BY last_us, media_id) AS last_us,
+           list(n_day ORDER BY last_us, media_id) AS n_day, max(last_us) AS newest_us, sum(n_capped)::BIGINT AS n_capped,
+           bit_xor(mark) AS mark
+    FROM faded GROUP BY user_id
+), minutes AS (
+    SELECT user_id, max_by(n, span)::INT AS n_minute
+    FROM (SELECT user_id, at_us // $minute_us AS span, count(*) AS n FROM acts GROUP BY ALL) GROUP BY user_id
+), hours AS (
+    SELECT user_id, max_by(n, span)::INT AS n_hour
+    FROM (SELECT user_id, at_us // $hour_us AS span, count(*) AS n FROM acts GROUP BY ALL) GROUP BY user_id
+), impressions AS (
+    SELECT user_id, media_id, count(*)::INT AS n, max(at_us) AS last_us, bit_xor(mark) AS mark
+    FROM known WHERE kind = 'impression' GROUP BY ALL
+), shown AS (
+    SELECT user_id, list(media_id ORDER BY media_id) AS shown_ids, list(n ORDER BY media_id) AS shown_n,
+           list(last_us ORDER BY media_id) AS shown_us, bit_xor(mark) AS mark
+    FROM impressions ANTI JOIN opinions USING (user_id, media_id) GROUP BY user_id
+), followed AS (
+    SELECT user_id, list(DISTINCT creator ORDER BY creator) FILTER (creator IS NOT NULL) AS creators, bit_xor(mark) AS mark
+    FROM known WHERE kind = 'follow' GROUP BY user_id
 )
-SELECT user_id, list(media_id ORDER BY last_s, media_id) AS media_ids, list(faded ORDER BY last_s, media_id) AS weights,
-       list(last_s ORDER BY last_s, media_id) AS last_s,
-       left(sha256(concat_ws('|', ?, string_agg(events, ',' ORDER BY media_id))), 32) AS version
-FROM decayed GROUP BY user_id ORDER BY user_id
+SELECT user_id, coalesce(media_ids, []) AS media_ids, coalesce(weights, []) AS weights, coalesce(last_s, []) AS last_s,
+       coalesce(explicit, []) AS explicit, coalesce(done_micro, []) AS done_micro, coalesce(last_us, []) AS last_us,
+       coalesce(n_day, []) AS n_day, coalesce(shown_ids, []) AS shown_ids, coalesce(shown_n, []) AS shown_n,
+       coalesce(shown_us, []) AS shown_us, coalesce(creators, []) AS creators, coalesce(newest_us, 0) AS newest_us,
+       coalesce(n_minute, 0) AS n_minute, coalesce(n_hour, 0) AS n_hour, coalesce(n_capped, 0) AS n_capped,
+       left(sha256(concat_ws('|', $seed, met.mark, shown.mark, followed.mark)), 32) AS version
+FROM met FULL JOIN shown USING (user_id) FULL JOIN followed USING (user_id)
+LEFT JOIN minutes USING (user_id) LEFT JOIN hours USING (user_id) ORDER BY user_id
 """
 
 
-def fold(events: pa.Table, media_ids: Iterable[str], *, code: str = "", half_life_days: float = HALF_LIFE_DAYS) -> pa.Table:
+def fold(events: pa.Table, items: pa.Table, sentiment: pa.Table | None = None, *, code: str = "", rules: Rules | None = None) -> pa.Table:
     """Fold events into one history per person.
 
-    The newest explicit opinion of an item (like, dislike, rating) stands; without one, the weights of everything done add up, cut to
-    [-1, 1]. Both then fade with the half-life.
+    The newest explicit opinion of an item (like, dislike, rating, not interested, report) stands; without one, the weights of everything
+    done add up, cut to [-1, 1]. Both then fade with the half-life. Impressions are kept apart, of items on which nothing was done.
 
     Args:
-        events: user_id, media_id, event_id, fields (with event: hash of the content), kind, weight in [-1, 1], happened_at; in any order.
-        media_ids: The items that exist; events on others are dropped.
+        events: user_id, media_id, event_id, fields (with event: hash of the content), kind, weight in [-1, 1] (a weight that is no number
+            counts as 0), creator, happened_at; in any order, each event_id once.
+        items: media_id and creator of the items that exist; events on others are dropped, but for whom they follow.
+        sentiment: event_id and score in [0, 1] of the comments that were read; they weigh by it.
         code: Enters every version.
-        half_life_days: See `HALF_LIFE_DAYS`.
+        rules: What events say.
 
     Returns:
-        user_id, media_ids, weights (float32), last_s (UNIX seconds), both oldest first, and version; sorted by user_id.
+        user_id and the columns of `interactions`, what was met oldest first, and version; sorted by user_id.
     """
-    explicit = [kind for kind, weight in WEIGHTS.items() if weight.explicit]
+    rules = rules or Rules()
+    comment, limits = rules.weights["comment"], rules.limits
+    nobody = pa.table({"event_id": pa.array([], pa.string()), "score": pa.array([], pa.float32())})
+    given = {
+        "explicit": sorted(EXPLICIT), "base": comment.base, "slope": comment.slope, "least": comment.least,
+        "per_item_day": limits.per_item_day,
+        "per_minute": limits.per_minute, "per_hour": limits.per_hour, "micro": MICRO, "day_us": DAY_US, "hour_us": HOUR_US,
+        "minute_us": MINUTE_US, "half_life": rules.half_life_days, "seed": f"{code}|{rules.identity}",
+    }  # fmt: skip
     with duckdb.connect() as connection:
         connection.register("events", events)
-        connection.register("items", pa.table({"media_id": pa.array(sorted(set(media_ids)), pa.string())}))
-        seed = f"{code}|half_life_days={half_life_days:g}"
-        return connection.sql(_AGGREGATE, params=[explicit, half_life_days, seed]).to_arrow_table()
+        connection.register("items", items)
+        connection.register("sentiment", nobody if sentiment is None else sentiment.select(["event_id", "score"]))
+        folded = connection.sql(_FOLD, params=given).to_arrow_table()
+    own = TABLES["interactions"].columns
+    return folded.cast(pa.schema([("user_id", pa.string()), *own, ("version", pa.string())]))
 
 
 def _whole(lists: pa.ChunkedArray) -> pa.ListArray:
     return pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], lists.type)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Lists of a table as rows over one order of items; those on other items are gone."""
+
+    indptr: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, ids: pa.ChunkedArray, items: Sequence[str]) -> "_Cells":
+        lengths = np.asarray(_whole(ids).value_lengths(), dtype=np.int64)
+        known = pc.SetLookupOptions(value_set=pa.array(list(items), pa.string()))
+        column = pc.call_function("index_in", [_whole(ids).flatten()], known)
+        kept = np.asarray(column.is_valid(), dtype=bool)
+        row = np.repeat(np.arange(len(lengths)), lengths)[kept]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))]).astype(np.int64)
+        return cls(indptr, np.asarray(column.fill_null(0), dtype=np.int64)[kept], kept)
+
+    def values(self, lists: pa.ChunkedArray) -> np.ndarray:
+        """One value per cell; a null is NaN."""
+        return _whole(lists).flatten().to_numpy(zero_copy_only=False)[self.kept]
 
 
 @dataclass(frozen=True)
@@ -74,47 +168,63 @@ class Histories:
         items: One per column.
         weights: (users, items) float32 in [-1, 1]; a stored zero is an item met without an opinion.
         last_s: The same cells, float64 UNIX seconds of the latest event.
+        table: The rows they are from, for what only one person's history needs; None where that is not asked for.
+        rules: What further events say.
     """
 
     users: tuple[str, ...]
     items: tuple[str, ...]
     weights: sp.csr_matrix
     last_s: sp.csr_matrix
+    table: pa.Table | None = field(default=None, repr=False)
+    rules: Rules = field(default_factory=Rules)
 
     @classmethod
-    def of(cls, interactions: pa.Table, items: Sequence[str]) -> "Histories":
-        """From rows of `interactions` (user_id, media_ids, weights, last_s); items that are not in `items` are left out."""
-        lengths = np.asarray(_whole(interactions["media_ids"]).value_lengths(), dtype=np.int64)
-        known = pc.SetLookupOptions(value_set=pa.array(list(items), pa.string()))
-        column = pc.call_function("index_in", [_whole(interactions["media_ids"]).flatten()], known)
-        kept = np.asarray(column.is_valid(), dtype=bool)
-        columns = np.asarray(column.fill_null(0), dtype=np.int64)[kept]
-        row = np.repeat(np.arange(len(lengths)), lengths)[kept]
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))]).astype(np.int64)
+    def of(cls, interactions: pa.Table, items: Sequence[str], rules: Rules | None = None) -> "Histories":
+        """From rows of `interactions`; items that are not in `items` are left out.
+
+        Args:
+            interactions: user_id, media_ids, weights and last_s; with all of `COLUMNS`, `of_user` answers too.
+            items: The order of the columns.
+            rules: What further events say.
+        """
+        cells = _Cells.of(interactions["media_ids"], items)
+        shape = (interactions.num_rows, len(items))
 
         def matrix(name: str, dtype: type[np.floating]) -> sp.csr_matrix:
-            flat = np.asarray(_whole(interactions[name]).flatten()).astype(dtype)[kept]
-            return sp.csr_matrix((flat, columns, indptr), shape=(len(lengths), len(items)))
+            return sp.csr_matrix((cells.values(interactions[name]).astype(dtype), cells.columns, cells.indptr), shape=shape)
 
         users = tuple(interactions["user_id"].to_pylist())
-        return cls(users, tuple(items), matrix("weights", np.float32), matrix("last_s", np.float64))
+        whole = interactions.combine_chunks() if set(COLUMNS) <= set(interactions.column_names) else None
+        return cls(users, tuple(items), matrix("weights", np.float32), matrix("last_s", np.float64), whole, rules or Rules())
 
     @cached_property
     def place(self) -> Mapping[str, int]:
         """user_id -> row."""
         return {user_id: row for row, user_id in enumerate(self.users)}
 
-    def of_user(self, user_id: str) -> "History":
-        """One person's history; an empty one for somebody unknown."""
-        row = self.place.get(user_id)
-        if row is None:
-            return History({}, {})
-        start, end = self.weights.indptr[row : row + 2]
-        names = [self.items[column] for column in self.weights.indices[start:end]]
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.items)
+
+    def of_user(self, user_id: str) -> History:
+        """One person's history on the items here; an empty one for somebody unknown.
+
+        Raises:
+            ValueError: The histories were made without all of `COLUMNS`.
+        """
+        if self.table is None:
+            raise ValueError("these histories hold no single person's: make them from all of interactions.COLUMNS")
+        place = self.place.get(user_id)
+        if place is None:
+            return History(rules=self.rules)
+        row = self.table.slice(place, 1).to_pylist()[0]
+        opinions = zip(row["media_ids"], *(row[name] for name in _OPINIONS), strict=True)
+        shown = zip(row["shown_ids"], row["shown_n"], row["shown_us"], strict=True)
+        person = {name: row[name] for name in _PERSON} | {"creators": tuple(row["creators"])}
         return History(
-            dict(zip(names, self.weights.data[start:end].tolist(), strict=True)),
-            dict(zip(names, self.last_s.data[start:end].tolist(), strict=True)),
-        )
+            {one: Opinion(*kept) for one, *kept in opinions}, {one: (n, at) for one, n, at in shown}, **person, rules=self.rules
+        ).within(self._known)
 
     def interactions(self, vectors: NDArray[np.float32] | None = None) -> Interactions:
         """The same opinions as models read them: one event per item met, at its latest time, oldest first.
@@ -137,57 +247,3 @@ class Histories:
         liked.data = np.maximum(liked.data, 0.0)
         liked.eliminate_zeros()
         return liked
-
-
-@dataclass(frozen=True)
-class History:
-    """One person's opinions.
-
-    Attributes:
-        weights: Item -> faded weight in [-1, 1].
-        last_s: Item -> UNIX seconds of the latest event on it.
-    """
-
-    weights: Mapping[str, float]
-    last_s: Mapping[str, float]
-
-    def extended(self, events: Iterable[Event], *, half_life_days: float = HALF_LIFE_DAYS) -> "History":
-        """With what the person did since: as `fold`, but an event not newer than what is known of its item counts as known."""
-        weights, last_s = dict(self.weights), dict(self.last_s)
-        known_until = max(last_s.values(), default=0.0)
-        for media_id in weights:  # back to what was thought at the time
-            weights[media_id] /= _fade(known_until - last_s[media_id], half_life_days)
-        for event in sorted(events, key=lambda event: (event.happened_at, event.event_id)):
-            at_s = event.happened_at.timestamp()
-            if at_s <= last_s.get(event.media_id, -np.inf):
-                continue
-            before = 0.0 if WEIGHTS[event.kind].explicit else weights.get(event.media_id, 0.0)
-            weights[event.media_id] = min(1.0, max(-1.0, before + event.weight))
-            last_s[event.media_id] = at_s
-        newest = max(last_s.values(), default=0.0)
-        return History({key: weight * _fade(newest - last_s[key], half_life_days) for key, weight in weights.items()}, last_s)
-
-    def interactions(self, place: Mapping[str, int], user_id: str = "", vectors: NDArray[np.float32] | None = None) -> Interactions:
-        """This one person's opinions as models read them (`Histories.interactions`).
-
-        Args:
-            place: Item -> its column, 0 to n - 1 in this order, as `ItemIndex.place`; opinions on others are left out.
-            user_id: Whose they are.
-            vectors: (items, d) float32 content vectors in the same order.
-        """
-        weights = self.row(place)
-        last_s = np.array([self.last_s[media_id] for media_id in self.weights if media_id in place], dtype=np.float64)
-        times = sp.csr_matrix((last_s, weights.indices, weights.indptr), shape=weights.shape)
-        return Histories((user_id,), tuple(place), weights, times).interactions(vectors)
-
-    def row(self, place: Mapping[str, int]) -> sp.csr_matrix:
-        """(1, items) float32 of the opinions on the items that have a place."""
-        here = [(place[media_id], weight) for media_id, weight in self.weights.items() if media_id in place]
-        columns = np.array([column for column, _ in here], dtype=np.int64)
-        data = np.array([weight for _, weight in here], dtype=np.float32)
-        return sp.csr_matrix((data, columns, np.array([0, len(here)], dtype=np.int64)), shape=(1, len(place)))
-
-
-def _fade(age_s: float, half_life_days: float) -> float:
-    # Never 0: what is faded must unfade.
-    return max(0.5 ** (age_s / (86400.0 * half_life_days)), 1e-30)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from avrec_dag.feedback import Event
+from avrec_dag.feedback import Event, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import catalogue, content
 from avrec_dag.recommend.answers import Found, Recommendation
 from avrec_dag.recommend.blend import Scores, Views, blend
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.explain import explain
-from avrec_dag.recommend.interactions import Histories
+from avrec_dag.recommend.interactions import COLUMNS, Histories
 from avrec_dag.recommend.model import Model
 from avrec_dag.recommend.rerank import Method, rerank
 from avrec_dag.recommend.searching import Searcher
@@ -40,8 +40,13 @@ class Recommender:
     model_version: str
 
     @classmethod
-    def load(cls, ledger: Ledger, blobs: Blobs) -> "Recommender":
+    def load(cls, ledger: Ledger, blobs: Blobs, rules: Rules | None = None) -> "Recommender":
         """Read the model, the index, histories, quality, classes and words.
+
+        Args:
+            ledger: The tables.
+            blobs: The models.
+            rules: What events say that people send from now on; those of `interactions`.
 
         Raises:
             MissingError: When `recommender` or `item_index` has not been materialised.
@@ -50,7 +55,7 @@ class Recommender:
 
         items = catalogue.load(ledger, blobs)
         trained = model.load(ledger, blobs)
-        histories = Histories.of(ledger.rows("interactions", columns=["media_ids", "weights", "last_s"]), items.index.items)
+        histories = Histories.of(ledger.rows("interactions", columns=COLUMNS), items.index.items, rules)
         return cls.of(items, trained, histories)
 
     @classmethod

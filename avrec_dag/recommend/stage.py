@@ -1,17 +1,13 @@
-"""Bringing the tables of behaviour and recommendation up to date: each function plans, computes what changed, and writes."""
+"""Bringing the tables of recommendation up to date: each function plans, computes what changed, and writes."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import pyarrow as pa
-
-from avrec_dag.errors import SettingError
-from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.moderation.decisions import withheld
-from avrec_dag.recommend import catalogue, evaluation, health, interactions, model
+from avrec_dag.recommend import catalogue, evaluation, health, model
 from avrec_dag.recommend.answers import Recommendation
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
@@ -20,54 +16,6 @@ from avrec_dag.recommend.settings import K
 from avrec_dag.recommend.storing import digest, fields_of, noted, put_files, write
 from avrec_dag.steps import WHOLE, Step
 from avrec_dag.storage import Blobs
-
-_CHUNK = 2000
-
-
-def update_feedback(ledger: Ledger, log: FeedbackLog, step: Step, day: str, *, run_id: str = "") -> Outcome:
-    """Bring one day of `feedback_events` up to date with the log.
-
-    Raises:
-        SettingError: When the log is empty but the table is not: that is a wrong address, not a day on which everyone was erased.
-    """
-    versions = {event.event_id: digest(step.code, *_event_facts(event)) for event in log.events(day)}
-    plan = ledger.wanted(step.name, day, versions)
-    if plan.gone and not log.days():
-        raise SettingError(f"the feedback log holds no event, but {step.name} of {day} holds {len(plan.gone)}: check AVREC_FEEDBACK")
-    todo = {item.key for item in plan.todo}
-    rows = (_event_row(event, versions[event.event_id]) for event in log.events(day) if event.event_id in todo)
-    return write(ledger, step, day, plan, rows, run_id)
-
-
-def _event_facts(event: Event) -> tuple[object, ...]:
-    return event.user_id, event.media_id, event.kind, event.value, event.text, event.happened_at.isoformat(), event.weight
-
-
-def _event_row(event: Event, version: str) -> Row:
-    facts = event.model_dump(exclude={"event_id"})
-    said = {"comment": digest(event.user_id, event.media_id, event.text)} if event.kind == "comment" else {}
-    return Row(event.event_id, version, {"event": digest(*_event_facts(event)), **said}, {**facts, "weight": event.weight})
-
-
-def update_interactions(ledger: Ledger, step: Step, *, run_id: str = "") -> Outcome:
-    """Fold all events into one history per person; only people whose events changed are written."""
-    events = ledger.rows("feedback_events", columns=["user_id", "media_id", "kind", "weight", "happened_at", "fields"])
-    media_ids = ledger.rows("raw_media", columns=[])["media_id"].to_pylist()
-    folded = interactions.fold(events, media_ids, code=f"{step.name}@{step.code}")
-    versions = dict(zip(folded["user_id"].to_pylist(), folded["version"].to_pylist(), strict=True))
-    plan = ledger.wanted(step.name, WHOLE, versions)
-    todo = {item.key for item in plan.todo}
-    changed = folded.filter(pa.array([user_id in todo for user_id in versions], pa.bool_()))
-    outcome = write(ledger, step, WHOLE, plan, _history_rows(changed), run_id)
-    kept = sum(map(len, folded["media_ids"].to_pylist()))
-    return noted(outcome, {"events": events.num_rows, "opinions": kept})
-
-
-def _history_rows(folded: pa.Table) -> Iterator[Row]:
-    for batch in folded.to_batches(max_chunksize=_CHUNK):
-        for row in batch.to_pylist():
-            values = {name: row[name] for name in ("media_ids", "weights", "last_s")}
-            yield Row(row["user_id"], row["version"], {"history": digest(*values.values())}, values)
 
 
 def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:

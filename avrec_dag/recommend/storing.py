@@ -45,15 +45,16 @@ def write(ledger: Ledger, step: Step, partition: str, plan: Plan, rows: Iterable
     """Remove what is gone, append the rows in chunks as they come, compact, and say what happened."""
     if plan.gone:
         ledger.tombstone(step.name, partition, plan.gone, run_id)
-    computed, stream = 0, iter(rows)
+    computed, failed, stream = 0, 0, iter(rows)
     while chunk := list(islice(stream, _CHUNK)):
         ledger.append(step.name, partition, chunk, run_id)
         computed += len(chunk)
+        failed += sum(row.error is not None for row in chunk)
         progress.report(step.name, partition, computed, max(computed, len(plan.todo)))
     if computed or plan.gone:
         ledger.compact(step.name, partition)
     rows_now = ledger.rows(step.name, partition, columns=[]).num_rows
-    return Outcome(step.name, partition, computed, 0, len(plan.gone), rows_now, ledger.data_version(step.name, partition))
+    return Outcome(step.name, partition, computed - failed, failed, len(plan.gone), rows_now, ledger.data_version(step.name, partition))
 
 
 def noted(outcome: Outcome, notes: Mapping[str, float | int | str], blobs: Mapping[str, str] | None = None) -> Outcome:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
 from avrec_dag.errors import MissingError, WithheldError
-from avrec_dag.feedback import Event, FeedbackLog
+from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.report.pictures import still
@@ -32,7 +32,7 @@ class Batch(BaseModel):
     events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
 
 
-def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog) -> FastAPI:
+def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog, rules: Rules | None = None) -> FastAPI:
     """The service over one library.
 
     Args:
@@ -40,10 +40,11 @@ def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackL
         blobs: Its pictures and models.
         source: Its uploads.
         log: Where feedback is kept.
+        rules: What each kind of it says.
     """
     app = FastAPI(title="avrec", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard)
-    live = Live(ledger, blobs, log)
+    live = Live(ledger, blobs, log, rules)
 
     @app.exception_handler(MissingError)
     def missing(_request: Request, error: MissingError) -> JSONResponse:
@@ -80,7 +81,7 @@ def _answers(app: FastAPI, live: Live) -> None:
     @app.post("/v1/feedback")
     def feedback(batch: Batch) -> dict[str, int]:
         """Keep a batch of events; nothing of it is kept where one names an unknown item."""
-        unknown = live.unknown([event.media_id for event in batch.events])
+        unknown = live.unknown([event.media_id for event in batch.events if event.media_id])
         if unknown:
             raise HTTPException(422, f"{unknown[0]!r} is not in the library, so none of the {len(batch.events)} events was kept")
         added = live.log.add(batch.events)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from avrec_dag.errors import MissingError, WithheldError
-from avrec_dag.feedback import FeedbackLog
+from avrec_dag.feedback import FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.storage import Blobs
@@ -37,10 +37,11 @@ class Live:
         ledger: Its tables.
         blobs: Its models.
         log: What people did, up to this moment.
+        rules: What each kind of it says.
     """
 
-    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog) -> None:
-        self.ledger, self.blobs, self.log = ledger, blobs, log
+    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog, rules: Rules | None = None) -> None:
+        self.ledger, self.blobs, self.log, self.rules = ledger, blobs, log, rules
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._looked_s = 0.0
@@ -48,7 +49,7 @@ class Live:
     def recommend(self, user_id: str, k: int, diversity: float, quality: float) -> list[dict[str, Any]]:
         """A list that knows everything the person did until now, whatever the tables know."""
         now = self._current()
-        events = self.log.of_user(user_id, limit=_RECENT_EVENTS)
+        events = [event for event in self.log.of_user(user_id, limit=_RECENT_EVENTS) if not event.media_id or event.media_id in now.media]
         found = now.recommender.recommend(user_id, k, diversity=diversity, quality=quality, events=events)
         return self._told(now, found)
 
@@ -101,7 +102,7 @@ class Live:
         from avrec_dag.recommend.live import Recommender
 
         rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
-        return Loaded(version, Recommender.load(self.ledger, self.blobs), {row["media_id"]: row for row in rows})
+        return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules), {row["media_id"]: row for row in rows})
 
     def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
         from avrec_dag.recommend.answers import Found
