@@ -11,6 +11,7 @@ from avrec_dag.errors import ModelError
 from avrec_dag.recommend.models.als import Als, AlsSettings
 from avrec_dag.recommend.models.base import Interactions, Model
 from avrec_dag.recommend.models.item_knn import ItemKnn, ItemKnnSettings
+from avrec_dag.recommend.models.linear import Linear, LinearSettings
 from avrec_dag.recommend.models.popularity import Popularity, PopularitySettings
 from tests.made_histories import interactions, two_tastes
 
@@ -18,6 +19,8 @@ MAKERS = {
     "popularity": lambda: Popularity(PopularitySettings(half_life_days=7.0)),
     "item_knn": lambda: ItemKnn(ItemKnnSettings(neighbours=5)),
     "item_knn bm25": lambda: ItemKnn(ItemKnnSettings("bm25", neighbours=5)),
+    "linear": lambda: Linear(LinearSettings(window=3)),
+    "linear restricted": lambda: Linear(LinearSettings(sources=4, exact_items=0)),
     "als": lambda: Als(AlsSettings(factors=4, iterations=3)),
 }
 every = pytest.mark.parametrize("made", MAKERS)
@@ -171,6 +174,9 @@ def test_new_events_people_and_items_are_learned(made):
     [
         lambda: ItemKnn(ItemKnnSettings("jaccard")),
         lambda: ItemKnn(ItemKnnSettings(neighbours=0)),
+        lambda: Linear(LinearSettings(l2=0.0)),
+        lambda: Linear(LinearSettings(decay=1.5)),
+        lambda: Linear(LinearSettings(window=0)),
         lambda: Als(AlsSettings(regularization=0.0)),
         lambda: Als(AlsSettings(recency=2.0)),
         lambda: Popularity(PopularitySettings(half_life_days=-1.0)),

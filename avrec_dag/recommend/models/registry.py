@@ -84,11 +84,27 @@ def _named(path: str) -> type:
     return getattr(import_module(module), name)
 
 
+_HERE = "avrec_dag.recommend.models"
 _PLAIN = "avrec_dag.recommend.models.plain"
 
 MODELS: dict[str, Entry] = {
     "popularity": Entry(f"{_PLAIN}:Popularity", f"{_PLAIN}:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
     "ease": Entry(f"{_PLAIN}:Ease", f"{_PLAIN}:EaseSettings", {"l2": (10.0, 100.0, 400.0)}),
+    "item_knn": Entry(
+        f"{_HERE}.item_knn:ItemKnn",
+        f"{_HERE}.item_knn:ItemKnnSettings",
+        {"recency": (0.8, 1.0, 0.6), "similarity": ("cosine", "bm25"), "neighbours": (200, 50)},
+    ),
+    "als": Entry(
+        f"{_HERE}.als:Als",
+        f"{_HERE}.als:AlsSettings",
+        {"alpha": (10.0, 2.0, 40.0), "regularization": (0.1, 1.0, 10.0), "recency": (1.0, 0.8), "factors": (128, 64)},
+    ),
+    "linear": Entry(
+        f"{_HERE}.linear:Linear",
+        f"{_HERE}.linear:LinearSettings",
+        {"l2": (40.0, 120.0, 400.0, 10.0), "recency": (0.7, 0.85, 0.5), "decay": (0.8, 0.9, 0.6), "backward": (0.3, 1.0, 0.0)},
+    ),
     "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),
 }

@@ -1,0 +1,121 @@
+"""Running sums over histories: what came with what, and what came before what.
+
+A history is a row of examples: at each event t, what lay before it, x_t, is to foretell the item of t. x_t holds the last `window` items,
+each weighing `decay` times as much as the next newer one. A ridge regression from x_t to the item needs two sums only,
+
+    G = sum of w_t x_t x_t'    and    C = sum of w_t x_t e_t',
+
+which no example has to be kept for: both are sums over pairs of events of one person, so people come and go by adding and subtracting.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from avrec_dag.recommend.models.base import Interactions
+
+_PAIRS_AT_ONCE = 1 << 25
+_NOTHING = 1e-9
+"""What subtraction leaves of a cell that was added in another order."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The two sums.
+
+    Attributes:
+        together: (items, items) float64, the lower triangle of G.
+        after: (items, items) float64, C: from row to column.
+    """
+
+    together: sp.csr_matrix
+    after: sp.csr_matrix
+
+    @classmethod
+    def none(cls, n: int) -> Self:
+        """Of nobody."""
+        return cls(sp.csr_matrix((n, n)), sp.csr_matrix((n, n)))
+
+    @classmethod
+    def of(cls, data: Interactions, *, decay: float, window: int) -> Self:
+        """Those of everybody's liked events.
+
+        Args:
+            data: Histories; what is not liked is passed over.
+            decay: In (0, 1].
+            window: How many events back count, at least 1.
+        """
+        liked, n = data.only(data.weights > 0), len(data.items)
+        parts = [cls._of_some(part, n, decay, window) for part in _portions(liked, window)]
+        while len(parts) > 1:  # in a tree: every sum is of two of a size
+            parts = [parts[at].plus(parts[at + 1]) if at + 1 < len(parts) else parts[at] for at in range(0, len(parts), 2)]
+        return parts[0] if parts else cls.none(n)
+
+    @classmethod
+    def _of_some(cls, liked: Interactions, n: int, decay: float, window: int) -> Self:
+        together, after = zip(*_pairs(liked, decay, window), strict=True)
+        return cls(_summed(together, n), _summed(after, n))
+
+    def plus(self, other: Self, sign: float = 1.0) -> Self:
+        """The sums of both; with sign -1, those of the people of `self` who are not in `other`."""
+        return replace(self, together=_cleared(self.together + sign * other.together), after=_cleared(self.after + sign * other.after))
+
+    def grown(self, n: int) -> Self:
+        """The same with room for items added at the end."""
+        grown = []
+        for matrix in (self.together, self.after):
+            rows = np.concatenate([matrix.indptr, np.full(n - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype)])
+            grown.append(sp.csr_matrix((matrix.data, matrix.indices, rows), shape=(n, n)))
+        return replace(self, together=grown[0], after=grown[1])
+
+
+def _portions(liked: Interactions, window: int) -> Iterator[Interactions]:
+    lengths = np.diff(liked.indptr)
+    pairs = np.cumsum(lengths * np.minimum(lengths, window))
+    start = 0
+    while start < len(lengths):
+        before = pairs[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(pairs, before + _PAIRS_AT_ONCE, side="right")))
+        yield liked.of(np.arange(start, end)) if (start, end) != (0, len(lengths)) else liked
+        start = end
+
+
+_Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+
+
+def _pairs(liked: Interactions, decay: float, window: int) -> Iterator[tuple[_Cells, _Cells]]:
+    """For every gap within the window: cells of G (larger column first) and of C."""
+    columns, weights = liked.columns, liked.weights.astype(np.float64)
+    newer = np.repeat(liked.indptr[1:], np.diff(liked.indptr)) - 1 - np.arange(len(liked))
+    window = min(window, int(newer.max(initial=0)) + 1)
+    foretold = np.zeros(len(liked))  # sum of decay^2(k-1) w_(b+k) over the examples in which both events of a pair lie
+    for gap in range(window - 1, -1, -1):
+        reach = window - gap
+        follows = np.flatnonzero(newer >= reach)
+        foretold[follows] += decay ** (2 * (reach - 1)) * weights[follows + reach]
+        first = np.flatnonzero(newer >= gap)
+        second = first + gap
+        value = decay**gap * weights[first] * weights[second] * foretold[second]
+        counts = value > 0
+        one, other = columns[first[counts]], columns[second[counts]]
+        # A pair of different items stands for two cells, of which one is kept; one item twice stands for two in one.
+        twice = np.where((one == other) & (gap > 0), 2.0, 1.0)
+        together = (np.maximum(one, other), np.minimum(one, other), value[counts] * twice)
+        first = np.flatnonzero(newer > gap)
+        second = first + gap + 1
+        yield together, (columns[first], columns[second], decay**gap * weights[first] * weights[second])
+
+
+def _summed(cells: tuple[_Cells, ...], n: int) -> sp.csr_matrix:
+    row, column, value = (np.concatenate(part) for part in zip(*cells, strict=True))
+    return sp.csr_matrix((value, (row, column)), shape=(n, n))
+
+
+def _cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    matrix.data[np.abs(matrix.data) < _NOTHING] = 0.0
+    matrix.eliminate_zeros()
+    return matrix

@@ -1,0 +1,116 @@
+"""The linear model: what a person liked, newest first, times weights from item to item that were fitted to what people liked next."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from avrec_dag.errors import ModelError
+from avrec_dag.recommend.models import files, learned, regression, restricted
+from avrec_dag.recommend.models.base import Files, Interactions
+from avrec_dag.recommend.models.gram import Pairs
+from avrec_dag.recommend.models.histories import checked, chosen, recent
+
+
+@dataclass(frozen=True)
+class LinearSettings:
+    """What is regressed on what.
+
+    Attributes:
+        l2: Ridge penalty, above 0.
+        decay: How much less an event counts than the next newer one in the examples that are learned from, in (0, 1].
+        recency: The same in the history that is scored.
+        backward: What share of a transition also counts the other way round, at least 0: with 1, order is nothing.
+        window: How many events back count in the examples.
+        sources: Weights towards one item come from at most so many others, where there are more than `exact_items` items.
+        exact_items: Up to so many items one dense system is solved instead.
+    """
+
+    l2: float = 40.0
+    decay: float = 0.8
+    recency: float = 0.7
+    backward: float = 0.3
+    window: int = 20
+    sources: int = 64
+    exact_items: int = 6000
+
+
+_KEPT = 500
+"""The strongest weights towards each item that the dense solution keeps."""
+
+
+class Linear:
+    """EASE with recency and transitions: a ridge regression from faded histories to the next item, from running sums."""
+
+    name: ClassVar[str] = "linear"
+    source: ClassVar[str] = (
+        "Choi, Kim, Lee, Shim and Lee, 'Session-aware Linear Item-Item Models for Session-based Recommendation' (SLIST), WWW 2021, "
+        "after Steck, 'Embarrassingly Shallow Autoencoders for Sparse Data', WWW 2019"
+    )
+
+    def __init__(self, settings: LinearSettings = LinearSettings()) -> None:
+        shares = 0 < settings.decay <= 1 and 0 < settings.recency <= 1 and settings.backward >= 0
+        if not shares or settings.l2 <= 0 or min(settings.window, settings.sources) < 1:
+            raise ModelError(f"linear: {settings} cannot work: l2 above 0, decay and recency in (0, 1], window and sources at least 1")
+        self.settings = settings
+        self.learned = Interactions((), (), np.zeros(1, np.int64), *(np.zeros(0, kind) for kind in (np.int32, np.float32, np.float64)))
+        self.pairs = Pairs.none(0)
+        self.weights = sp.csr_matrix((0, 0), dtype=np.float32)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """What the columns are."""
+        return self.learned.items
+
+    def fit(self, data: Interactions, *, seed: int = 0) -> None:  # noqa: ARG002 (nothing is drawn)
+        """See `Model.fit`."""
+        self.learned = learned.remembered(checked(data))
+        self.pairs = self._pairs(self.learned)
+        self.weights = self._solved()
+
+    def fit_partial(self, data: Interactions, *, seed: int = 0) -> None:
+        """See `Model.fit_partial`: the sums of histories that changed are exchanged; the result is that of `fit`."""
+        now = learned.remembered(checked(data))
+        if data.items[: len(self.items)] != self.items:
+            self.fit(data, seed=seed)
+            return
+        before = replace(self.learned, items=data.items)
+        gone, come = learned.changed(before, now)
+        if len(gone) or len(come) or len(data.items) > len(self.items):
+            self.pairs = self.pairs.grown(len(data.items)).plus(self._pairs(gone), -1.0).plus(self._pairs(come))
+            self.learned = now
+            self.weights = self._solved()
+
+    def _pairs(self, some: Interactions) -> Pairs:
+        return Pairs.of(some, decay=self.settings.decay, window=self.settings.window)
+
+    def _solved(self) -> sp.csr_matrix:
+        settings, together = self.settings, self.pairs.together
+        after = self.pairs.after
+        if settings.backward:
+            after = sp.csr_matrix(after + settings.backward * after.T)
+        if len(self.items) <= settings.exact_items:
+            return regression.solve(together, after, l2=settings.l2, kept=_KEPT)
+        return restricted.solve(together, after, l2=settings.l2, sources=settings.sources)
+
+    def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """See `Model.score`."""
+        rows = recent(checked(histories, self.items), self.settings.recency)
+        return chosen(np.asarray((rows @ self.weights).toarray(), np.float32), candidates)
+
+    def save(self) -> Files:
+        """See `Model.save`."""
+        sums = {"together": self.pairs.together, "after": self.pairs.after}
+        return files.pack(self.name, self.settings, self.items, {"weights": self.weights, **sums, **learned.arrays(self.learned)})
+
+    @classmethod
+    def load(cls, stored: Files) -> Self:
+        """See `Model.load`; ModelError where the files are not such a model's."""
+        read = files.unpack(stored, cls.name)
+        model, shape = cls(read.settings(LinearSettings)), (len(read.items), len(read.items))
+        model.learned = learned.read(read)
+        model.pairs = Pairs(read.sparse("together", np.float64, shape), read.sparse("after", np.float64, shape))
+        model.weights = read.sparse("weights", np.float32, shape)
+        return model
