@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from avrec_dag.errors import ModelError
 from avrec_dag.recommend.models.als import Als, AlsSettings
 from avrec_dag.recommend.models.base import Interactions, Model
+from avrec_dag.recommend.models.ease import Ease, EaseSettings
 from avrec_dag.recommend.models.item_knn import ItemKnn, ItemKnnSettings
 from avrec_dag.recommend.models.linear import Linear, LinearSettings
 from avrec_dag.recommend.models.popularity import Popularity, PopularitySettings
@@ -19,6 +20,8 @@ MAKERS = {
     "popularity": lambda: Popularity(PopularitySettings(half_life_days=7.0)),
     "item_knn": lambda: ItemKnn(ItemKnnSettings(neighbours=5)),
     "item_knn bm25": lambda: ItemKnn(ItemKnnSettings("bm25", neighbours=5)),
+    "ease": lambda: Ease(),
+    "ease restricted": lambda: Ease(EaseSettings(l2=5.0, sources=4, exact_items=0)),
     "linear": lambda: Linear(LinearSettings(window=3)),
     "linear restricted": lambda: Linear(LinearSettings(sources=4, exact_items=0)),
     "als": lambda: Als(AlsSettings(factors=4, iterations=3)),
@@ -174,6 +177,7 @@ def test_new_events_people_and_items_are_learned(made):
     [
         lambda: ItemKnn(ItemKnnSettings("jaccard")),
         lambda: ItemKnn(ItemKnnSettings(neighbours=0)),
+        lambda: Ease(EaseSettings(l2=-1.0)),
         lambda: Linear(LinearSettings(l2=0.0)),
         lambda: Linear(LinearSettings(decay=1.5)),
         lambda: Linear(LinearSettings(window=0)),
@@ -204,6 +208,32 @@ def test_popularity_within_a_class_is_a_share_of_the_class():
     shares = model.per_class([{"a"}, {"a", "b"}, {"b"}])
     np.testing.assert_allclose(shares["a"], [0.75, 0.25, 0])
     np.testing.assert_allclose(shares["b"], [0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("made", ["item_knn", "ease", "linear", "linear restricted"])
+@settings(max_examples=20, deadline=None)
+@given(
+    histories=st.lists(st.lists(st.tuples(st.integers(0, 19), st.sampled_from([-1.0, 0.5, 1.0])), max_size=6), min_size=1, max_size=4),
+    k=st.integers(1, 25),
+)
+def test_lists_made_sparsely_are_those_of_all_scores(made, histories, k):
+    if made not in _MODELS:
+        _MODELS[made] = fitted(made, two_tastes(100))
+    rows = [[item for item, _ in history] for history in histories]
+    people = interactions(rows, 20, [[weight for _, weight in history] for history in histories])
+    columns, scores = _MODELS[made].top(people, k)
+    dense = _MODELS[made].score(people).astype(np.float64)
+    dense[people.rows, people.columns] = -np.inf
+    for own, listed, told in zip(dense, columns, scores, strict=True):
+        expected = np.sort(own[own > 1e-6])[::-1][:k]
+        clear = slice(0, len(expected))
+        np.testing.assert_allclose(told[clear], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(own[listed[clear]], expected, rtol=1e-4, atol=1e-6)
+        assert (told[len(expected) :] < 1e-5).all()
+        assert len(set(listed[listed >= 0])) == (listed >= 0).sum() == (told > 0).sum()
+
+
+_MODELS: dict[str, ItemKnn | Ease | Linear] = {}
 
 
 def test_item_knn_is_the_cosine_of_who_liked_both():

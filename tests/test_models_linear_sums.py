@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from avrec_dag.recommend.models import gram, learned, regression, restricted
 from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.models.ease import Ease, EaseSettings
 from avrec_dag.recommend.models.gram import Pairs
 from avrec_dag.recommend.models.linear import Linear, LinearSettings
 from tests.made_histories import interactions, two_tastes
@@ -49,6 +50,44 @@ def test_the_sums_are_those_of_the_examples_one_by_one(histories, decay, window,
     together, after = by_hand(histories, decay, window)
     np.testing.assert_allclose(pairs.together.toarray(), np.tril(together), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(pairs.after.toarray(), after, rtol=1e-6, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(before=_histories, after=_histories, kept=st.integers(0, 5), more=st.integers(0, 2))
+def test_ease_learning_on_equals_fitting_anew(before, after, kept, more):
+    learning, anew = Ease(EaseSettings(l2=2.0)), Ease(EaseSettings(l2=2.0))
+    learning.fit(built(before))
+    learning = Ease.load(learning.save())
+    learning.fit_partial(built(before[:kept] + after, N_ITEMS + more))
+    anew.fit(built(before[:kept] + after, N_ITEMS + more))
+    np.testing.assert_allclose(learning.gram.toarray(), anew.gram.toarray(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(learning.weights.toarray(), anew.weights.toarray(), atol=1e-5)
+
+
+def test_ease_is_the_closed_form_of_the_paper():
+    data = two_tastes(60, 12)
+    model = Ease(EaseSettings(l2=3.0))
+    model.fit(data)
+    x = data.liked.toarray().astype(np.float64)
+    inverse = np.linalg.inv(x.T @ x + 3.0 * np.eye(12))
+    expected = inverse / -np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(model.weights.toarray(), expected, atol=1e-5)
+
+
+def test_ease_restricted_to_all_sources_but_oneself_is_ease():
+    rng = np.random.default_rng(0)
+    data = interactions([rng.permutation(8)[:4].tolist() for _ in range(200)], 8)
+    exact, restrained = Ease(EaseSettings(l2=3.0)), Ease(EaseSettings(l2=3.0, sources=7, exact_items=0))
+    exact.fit(data)
+    restrained.fit(data)
+    np.testing.assert_allclose(restrained.weights.toarray(), exact.weights.toarray(), atol=1e-4)
+
+
+def test_what_somebody_has_come_to_dislike_teaches_nothing():
+    model = Linear()
+    model.fit(interactions([[0, 1, 2, 1]], 3, [[1, 1, 1, -1]]))
+    assert model.learned.columns.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("kind", [{"exact_items": 100}, {"exact_items": 0, "sources": 3}], ids=["exact", "restricted"])

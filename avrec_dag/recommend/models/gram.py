@@ -62,7 +62,7 @@ class Pairs:
 
     def plus(self, other: Self, sign: float = 1.0) -> Self:
         """The sums of both; with sign -1, those of the people of `self` who are not in `other`."""
-        return replace(self, together=_cleared(self.together + sign * other.together), after=_cleared(self.after + sign * other.after))
+        return replace(self, together=cleared(self.together + sign * other.together), after=cleared(self.after + sign * other.after))
 
     def grown(self, n: int) -> Self:
         """The same with room for items added at the end."""
@@ -115,7 +115,8 @@ def _summed(cells: tuple[_Cells, ...], n: int) -> sp.csr_matrix:
     return sp.csr_matrix((value, (row, column)), shape=(n, n))
 
 
-def _cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:
+def cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Without the cells that subtraction has emptied."""
     matrix.data[np.abs(matrix.data) < _NOTHING] = 0.0
     matrix.eliminate_zeros()
     return matrix

@@ -41,6 +41,16 @@ def recent(data: Interactions, decay: float) -> sp.csr_matrix:
     return replace(data, weights=faded.astype(np.float32)).liked
 
 
+def liked_events(data: Interactions) -> Interactions:
+    """The events that say something good of an item of which the newest event of the person says so, too."""
+    if (data.weights > 0).all():
+        return data
+    cell = data.rows * max(len(data.items), 1) + data.columns
+    _, newest, each = np.unique(cell[::-1], return_index=True, return_inverse=True)
+    last = data.weights[::-1][newest][each][::-1]
+    return data.only((data.weights > 0) & (last > 0))
+
+
 def chosen(scores: NDArray[np.float32], candidates: NDArray[np.int64] | None) -> NDArray[np.float32]:
     """(users, items) -> (users, candidates)."""
     return scores if candidates is None else scores[:, candidates]

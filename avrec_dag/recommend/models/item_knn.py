@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.errors import ModelError
-from avrec_dag.recommend.models import files
+from avrec_dag.recommend.models import files, top
 from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.histories import checked, chosen, recent
 
@@ -69,6 +69,10 @@ class ItemKnn:
         """See `Model.score`."""
         rows = recent(checked(histories, self.items), self.settings.recency)
         return chosen(np.asarray((rows @ self.similar).toarray(), np.float32), candidates)
+
+    def top(self, histories: Interactions, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best `k` items that each has not met, and their scores, as `top.best` gives them."""
+        return top.best(recent(checked(histories, self.items), self.settings.recency), self.similar, histories, k)
 
     def save(self) -> Files:
         """See `Model.save`."""

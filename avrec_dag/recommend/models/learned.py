@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.files import Stored
+from avrec_dag.recommend.models.histories import liked_events
+
+
+def nothing() -> Interactions:
+    """What a model that was not fitted has learned."""
+    return Interactions((), (), np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))
 
 
 def remembered(data: Interactions) -> Interactions:
-    """The liked events, with people as hashes: a model's files name nobody."""
-    liked = data.only(data.weights > 0)
+    """The events on items that are liked still, with people as hashes: a model's files name nobody."""
+    liked = liked_events(data)
     return replace(liked, users=tuple(hashlib.sha256(user.encode()).hexdigest()[:16] for user in data.users), vectors=None)
 
 

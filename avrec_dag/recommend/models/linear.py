@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.errors import ModelError
-from avrec_dag.recommend.models import files, learned, regression, restricted
+from avrec_dag.recommend.models import files, learned, regression, restricted, top
 from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.gram import Pairs
 from avrec_dag.recommend.models.histories import checked, chosen, recent
@@ -28,17 +28,13 @@ class LinearSettings:
         exact_items: Up to so many items one dense system is solved instead.
     """
 
-    l2: float = 40.0
-    decay: float = 0.8
+    l2: float = 60.0
+    decay: float = 0.9
     recency: float = 0.7
     backward: float = 0.3
     window: int = 20
     sources: int = 64
     exact_items: int = 6000
-
-
-_KEPT = 500
-"""The strongest weights towards each item that the dense solution keeps."""
 
 
 class Linear:
@@ -55,7 +51,7 @@ class Linear:
         if not shares or settings.l2 <= 0 or min(settings.window, settings.sources) < 1:
             raise ModelError(f"linear: {settings} cannot work: l2 above 0, decay and recency in (0, 1], window and sources at least 1")
         self.settings = settings
-        self.learned = Interactions((), (), np.zeros(1, np.int64), *(np.zeros(0, kind) for kind in (np.int32, np.float32, np.float64)))
+        self.learned = learned.nothing()
         self.pairs = Pairs.none(0)
         self.weights = sp.csr_matrix((0, 0), dtype=np.float32)
 
@@ -90,15 +86,19 @@ class Linear:
         settings, together = self.settings, self.pairs.together
         after = self.pairs.after
         if settings.backward:
-            after = sp.csr_matrix(after + settings.backward * after.T)
+            after = sp.csr_matrix(after + settings.backward * sp.csr_matrix(after.transpose()))
         if len(self.items) <= settings.exact_items:
-            return regression.solve(together, after, l2=settings.l2, kept=_KEPT)
+            return regression.solve(together, after, l2=settings.l2)
         return restricted.solve(together, after, l2=settings.l2, sources=settings.sources)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""
         rows = recent(checked(histories, self.items), self.settings.recency)
         return chosen(np.asarray((rows @ self.weights).toarray(), np.float32), candidates)
+
+    def top(self, histories: Interactions, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best `k` items that each has not met, and their scores, as `top.best` gives them."""
+        return top.best(recent(checked(histories, self.items), self.settings.recency), self.weights, histories, k)
 
     def save(self) -> Files:
         """See `Model.save`."""

@@ -89,7 +89,7 @@ _PLAIN = "avrec_dag.recommend.models.plain"
 
 MODELS: dict[str, Entry] = {
     "popularity": Entry(f"{_PLAIN}:Popularity", f"{_PLAIN}:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
-    "ease": Entry(f"{_PLAIN}:Ease", f"{_PLAIN}:EaseSettings", {"l2": (10.0, 100.0, 400.0)}),
+    "ease": Entry(f"{_HERE}.ease:Ease", f"{_HERE}.ease:EaseSettings", {"l2": (100.0, 10.0, 400.0, 1000.0), "recency": (0.8, 1.0, 0.6)}),
     "item_knn": Entry(
         f"{_HERE}.item_knn:ItemKnn",
         f"{_HERE}.item_knn:ItemKnnSettings",
@@ -103,7 +103,7 @@ MODELS: dict[str, Entry] = {
     "linear": Entry(
         f"{_HERE}.linear:Linear",
         f"{_HERE}.linear:LinearSettings",
-        {"l2": (40.0, 120.0, 400.0, 10.0), "recency": (0.7, 0.85, 0.5), "decay": (0.8, 0.9, 0.6), "backward": (0.3, 1.0, 0.0)},
+        {"l2": (60.0, 200.0, 600.0, 15.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
     ),
     "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),

@@ -1,4 +1,4 @@
-"""Ridge regressions towards every item from running sums, solved exactly with one dense inverse."""
+"""Ridge regressions towards every item from running sums, solved exactly with one dense inverse in float32, 4 n^2 bytes."""
 
 import numpy as np
 import scipy.linalg
@@ -7,47 +7,70 @@ from numpy.typing import NDArray
 
 from avrec_dag.errors import ModelError
 
+KEPT = 500
+"""So many of the largest weights towards each item are kept; the rest is noise that would make files as large as the inverse."""
 _COLUMNS_AT_ONCE = 1024
 
 
-def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, kept: int) -> sp.csr_matrix:
-    """Solve (G + l2 I) B = C with one dense inverse in float32, 4 n^2 bytes, in place.
+def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, kept: int = KEPT) -> sp.csr_matrix:
+    """Solve (G + l2 I) B = C.
 
     Args:
         together: (items, items) lower triangle of G.
         after: (items, items) C.
         l2: Above 0.
-        kept: How many of the largest weights towards each item are kept.
+        kept: See `KEPT`.
 
     Returns:
         (items, items) float32 B, from row to column.
     """
-    n = together.shape[0]
     known = np.flatnonzero(together.diagonal())
+    inverse = _inverse(together, known, l2)
+    towards = sp.csr_matrix(sp.csr_matrix(after.astype(np.float32)[known]).transpose())
+
+    def block(start: int, end: int) -> NDArray[np.float32]:
+        return np.asarray(sp.csr_matrix(towards[start:end]).dot(inverse))
+
+    return _spread([_strongest(block(*part), kept) for part in _parts(towards.shape[0])], known, np.arange(towards.shape[0]))
+
+
+def autoencoder(together: sp.csr_matrix, *, l2: float, kept: int = KEPT) -> sp.csr_matrix:
+    """Solve EASE: the B without a diagonal that explains the likes behind G by themselves, P / -diag(P) for P = (G + l2 I)^-1.
+
+    Args:
+        together: (items, items) lower triangle of G.
+        l2: Above 0.
+        kept: See `KEPT`.
+
+    Returns:
+        (items, items) float32 B, from row to column.
+    """
+    known = np.flatnonzero(together.diagonal())
+    inverse = _inverse(together, known, l2)
+    scale = -inverse.diagonal().copy()
+    np.fill_diagonal(inverse, 0.0)
+    # The inverse is symmetric, so its rows, scaled, are the columns of B.
+    rows = [_strongest(inverse[start:end] / scale[start:end, None], kept) for start, end in _parts(len(known))]
+    return _spread(rows, known, known, n=together.shape[0])
+
+
+def _parts(n: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _COLUMNS_AT_ONCE, n)) for start in range(0, n, _COLUMNS_AT_ONCE)]
+
+
+def _inverse(together: sp.csr_matrix, known: NDArray[np.int64], l2: float) -> NDArray[np.float32]:
+    """(G + l2 I)^-1 over the items `known`."""
     if not len(known):
-        return sp.csr_matrix((n, n), dtype=np.float32)
-    gram = np.asfortranarray(together[known][:, known].toarray(order="F"), dtype=np.float32)
+        return np.zeros((0, 0), np.float32)
+    lower = sp.csr_matrix(sp.csr_matrix(together.astype(np.float32)[known])[:, known])
+    gram = np.asarray(lower.toarray(order="F"))
     gram[np.diag_indices_from(gram)] += l2
-    inverse = _inverted(gram)
-    towards = sp.csr_matrix(after[known].T.astype(np.float32))
-    parts = []
-    for start in range(0, n, _COLUMNS_AT_ONCE):
-        block = np.asarray(towards[start : start + _COLUMNS_AT_ONCE] @ inverse)
-        parts.append(_strongest(block, kept))
-    weights = sp.csr_matrix(sp.vstack(parts).T)
-    spread = sp.csr_matrix((np.ones(len(known), np.float32), (known, np.arange(len(known)))), shape=(n, len(known)))
-    return sp.csr_matrix(spread @ weights)
-
-
-def _inverted(gram: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The inverse of a positive definite matrix, given as its lower triangle, which is overwritten."""
     potrf, potri = scipy.linalg.get_lapack_funcs(("potrf", "potri"), (gram,))
     factor, failed = potrf(gram, lower=True, overwrite_a=True)
     if failed:
-        raise ModelError("the sums of the linear model are not positive definite in float32; a larger l2 helps")
+        raise ModelError(f"fitting a linear model of {len(known)} items: with l2 {l2:g} its sums cannot be inverted; take a larger l2")
     inverse, _ = potri(factor, lower=True, overwrite_c=True)
-    for start in range(0, len(inverse), _COLUMNS_AT_ONCE):  # mirrored in place
-        end = start + _COLUMNS_AT_ONCE
+    for start, end in _parts(len(known)):  # mirrored in place
         square = inverse[start:end, start:end]
         square[:] = np.tril(square) + np.tril(square, -1).T
         inverse[start:end, end:] = inverse[end:, start:end].T
@@ -59,3 +82,12 @@ def _strongest(block: NDArray[np.float32], kept: int) -> sp.csr_matrix:
         for row in block:
             row[np.argpartition(np.abs(row), -kept)[:-kept]] = 0.0
     return sp.csr_matrix(block)
+
+
+def _spread(rows: list[sp.csr_matrix], sources: NDArray[np.int64], targets: NDArray[np.int64], n: int | None = None) -> sp.csr_matrix:
+    """From rows of weights towards `targets`, by the place of the source, to (items, items) from source to target."""
+    size = len(targets) if n is None else n
+    if not rows or not len(sources):
+        return sp.csr_matrix((size, size), dtype=np.float32)
+    cells = sp.coo_matrix(sp.vstack(rows))
+    return sp.csr_matrix((cells.data, (sources[cells.col], targets[cells.row])), shape=(size, size))
