@@ -180,7 +180,7 @@ IN_JUDGES = ("rectools", "cornac")
 def measured(file: Path, contestant: str) -> dict:
     """Fit each setting, choose on validation, rank the test; of this process alone."""
     library, name = contestant.split()
-    data = reading.read(file, "sequences").data
+    data = reading.read(file, "sequences").interactions
     parts = splits.split(data, "leave-one-out")
     train, known = parts.train, parts.known
     base_mb = _peak_mb()
