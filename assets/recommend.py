@@ -8,6 +8,7 @@ from avrec_dag.feedback.stage import update_interactions
 from avrec_dag.recommend import indexing, stage
 from resources.compute import Compute
 from resources.feedback import Feedback
+from resources.lists import Lists
 from resources.store import Store
 
 
@@ -34,16 +35,18 @@ def item_index(context: dg.AssetExecutionContext, store: Store, compute: Compute
 
 
 @dg.asset(**graph.of("recommender_evaluation"), kinds={"numpy", "parquet"})
-def recommender_evaluation(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def recommender_evaluation(context: dg.AssetExecutionContext, store: Store, lists: Lists) -> dg.MaterializeResult:
     """NDCG, recall and coverage of each trained recommender on held-out behaviour, beside popularity; older ones stay."""
     step = graph.STEPS["recommender_evaluation"]
-    return materialized(stage.update_recommender_evaluation(store.ledger, store.blobs, step, run_id=context.run.run_id), store)
+    run_id = context.run.run_id
+    return materialized(stage.update_recommender_evaluation(store.ledger, store.blobs, step, knobs=lists.knobs, run_id=run_id), store)
 
 
 @dg.asset(**graph.of("recommendations"), kinds={"faiss", "parquet"})
-def recommendations(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def recommendations(context: dg.AssetExecutionContext, store: Store, lists: Lists) -> dg.MaterializeResult:
     """A varied list of good items for everyone, none of them met before, with a reason for each."""
-    outcome = stage.update_recommendations(store.ledger, store.blobs, graph.STEPS["recommendations"], run_id=context.run.run_id)
+    step = graph.STEPS["recommendations"]
+    outcome = stage.update_recommendations(store.ledger, store.blobs, step, knobs=lists.knobs, run_id=context.run.run_id)
     return materialized(outcome, store)
 
 

@@ -60,6 +60,7 @@ class Recipe:
         moderation_policy: Canonical text of what its scores lead to.
         dnsmos: `name@digest` of the model that judges speech, or `off`.
         feedback: `name@digest` of what each kind of event says (`feedback.Rules.identity`).
+        lists: Canonical text of what counts how much in lists of recommendations.
     """
 
     frame_encoder: str
@@ -74,6 +75,7 @@ class Recipe:
     moderation_policy: str = ""
     dnsmos: str = "off"
     feedback: str = ""
+    lists: str = ""
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -147,12 +149,13 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector", "joint")}, partition="whole"),
         Step("item_index", "3", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
-        Step("recommender_evaluation", "1",
+        Step("recommender_evaluation", f"2:{r.lists}",
              {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
               "moderation_decisions": ()}, partition="whole"),
-        Step("recommendations", "1",
+        Step("recommendations", f"2:{r.lists}",
              {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),
-              "content_classes": ("classes",), "moderation_decisions": ("decision",)}, partition="whole"),
+              "content_classes": ("classes",), "moderation_decisions": ("decision",), "duplicates": ("group",), "raw_media": ()},
+             partition="whole"),
         Step("recommendation_health", "1", {"recommendations": ("list",)}, partition="whole"),
     ]  # fmt: skip
     return {step.name: step for step in steps}

@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from avrec_dag.errors import SettingError
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.moderation.policy import Policy
+from avrec_dag.recommend.reranking.knobs import METHODS, MOST_PER_CREATOR, Knobs, method_of
 from avrec_dag.steps import Recipe
 from resources.compute import Compute
 from resources.feedback import Feedback
+from resources.lists import Lists
 from resources.media import Media
 from resources.store import Store
 
@@ -36,6 +38,8 @@ class Settings:
         speech: AVREC_SPEECH: the speech recogniser: auto, off, packaged, or hub:NAME with the name or folder of a Whisper model.
         dnsmos: AVREC_DNSMOS: who judges how speech sounds: auto, off or packaged.
         screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
+        knobs: AVREC_RELEVANCE, _QUALITY, _DIVERSITY, _PERSONAL_DIVERSITY, _CALIBRATION, _PER_CREATOR and _DIVERSITY_METHOD: what counts how
+            much in a list.
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
@@ -55,6 +59,7 @@ class Settings:
     moderation: str = "packaged"
     moderation_policy: Policy = field(default_factory=Policy)
     sampling: Sampling = field(default_factory=Sampling)
+    knobs: Knobs = field(default_factory=Knobs)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -86,6 +91,7 @@ class Settings:
                 _read(env, "AVREC_FRAMES_LONG_SIDE_PX", _within(int, 32, 4096), "pixels from 32 to 4096", usual.long_side_px),
                 _read(env, "AVREC_FRAMES_JPEG_QUALITY", _within(int, 1, 100), "a whole number from 1 to 100", usual.jpeg_quality),
             ),
+            knobs=_knobs(env),
         )
 
     def recipe(self) -> Recipe:
@@ -111,6 +117,7 @@ class Settings:
             moderation_policy=self.moderation_policy.canonical(),
             dnsmos=listener.identity if listener else recognition.OFF,
             feedback=read_rules(self.feedback_weights).identity,
+            lists=self.knobs.canonical(),
         )
 
     def resources(self) -> dict[str, object]:
@@ -136,6 +143,7 @@ class Settings:
                 moderation=self.moderation,
             ),
             "feedback": Feedback(url=self.feedback, weights=self.feedback_weights),
+            "lists": Lists(**asdict(self.knobs)),
         }
 
 
@@ -156,6 +164,24 @@ def _read(env: Mapping[str, str], name: str, convert: Callable[[str], _T], expec
         return convert(text)
     except ValueError:
         raise SettingError(f"{name} is {text!r}, expected {expected}; correct it or leave it out (default: {default})") from None
+
+
+def _knobs(env: Mapping[str, str]) -> Knobs:
+    share, usual = (_within(float, 0, 1), "a number from 0 to 1, such as 0.3"), Knobs()
+    try:
+        return Knobs(
+            relevance=_read(env, "AVREC_RELEVANCE", *share, usual.relevance),
+            quality=_read(env, "AVREC_QUALITY", *share, usual.quality),
+            diversity=_read(env, "AVREC_DIVERSITY", *share, usual.diversity),
+            personal=_read(env, "AVREC_PERSONAL_DIVERSITY", *share, usual.personal),
+            calibration=_read(env, "AVREC_CALIBRATION", *share, usual.calibration),
+            per_creator=_read(
+                env, "AVREC_PER_CREATOR", _within(int, 1, MOST_PER_CREATOR), "a whole number from 1 to 1000", usual.per_creator
+            ),
+            method=_read(env, "AVREC_DIVERSITY_METHOD", method_of, f"one of {', '.join(METHODS)}", usual.method),
+        )
+    except ValueError as error:
+        raise SettingError(f"AVREC_RELEVANCE, AVREC_QUALITY, AVREC_DIVERSITY: {error}") from None
 
 
 def _within(kind: type[_Number], low: _Number, high: _Number) -> Callable[[str], _Number]:

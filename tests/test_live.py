@@ -158,8 +158,7 @@ def test_a_reason_is_true_to_the_score_without_its_cause_the_item_falls(recommen
         if not top.causes:
             continue
         history = recommender.histories.of_user(user_id)
-        rest = {item: weight for item, weight in history.weights.items() if item not in top.causes}
-        without = type(history)(rest, {item: history.last_s[item] for item in rest})
+        without = replace(history, opinions={item: kept for item, kept in history.opinions.items() if item not in top.causes})
         place = recommender.catalogue.index.place
         score = blend(recommender.views, without.row(place), quality=0.1).final[0, place[top.media_id]]
         before = blend(recommender.views, history.row(place), quality=0.1).final[0, place[top.media_id]]

@@ -68,6 +68,10 @@ TOMORROW = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
         ("AVREC_FRAMES_CAP", "-1"),
         ("AVREC_FRAMES_LONG_SIDE_PX", "many"),
         ("AVREC_FRAMES_JPEG_QUALITY", "101"),
+        ("AVREC_DIVERSITY", "a lot"),
+        ("AVREC_RELEVANCE", "nan"),
+        ("AVREC_PER_CREATOR", "0"),
+        ("AVREC_DIVERSITY_METHOD", "magic"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_setting_the_value_and_the_remedy(name, value):
@@ -127,7 +131,7 @@ def test_resources_carry_the_settings_through():
 
 def test_resources_are_made_without_touching_the_disk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert set(profiles.from_env()) == {"store", "media", "compute", "feedback"}
+    assert set(profiles.from_env()) == {"store", "media", "compute", "feedback", "lists"}
     assert list(tmp_path.iterdir()) == []
 
 

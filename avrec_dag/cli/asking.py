@@ -8,7 +8,8 @@ import typer
 
 from avrec_dag.cli import output
 from avrec_dag.cli.output import Json
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes
 
 Count = Annotated[int, typer.Option("-k", "--count", min=1, max=1000, help="How many.")]
 
@@ -51,18 +52,26 @@ def similar(media_id: Annotated[str, typer.Argument(help="An item of the library
 def recommend(
     user: Annotated[str, typer.Argument(help="A person; somebody unknown gets what suits most people.")],
     k: Count = 10,
-    diversity: Annotated[float | None, typer.Option(min=0, max=1, help="0: only what fits best; 1: as varied as can be.")] = None,
+    relevance: Annotated[float | None, typer.Option(min=0, max=1, help="How much their taste counts; 0: nothing about them does.")] = None,
     quality: Annotated[float | None, typer.Option(min=0, max=1, help="How much the quality of an item counts.")] = None,
+    diversity: Annotated[float | None, typer.Option(min=0, max=1, help="0: only what fits best; 1: as varied as can be.")] = None,
+    calibration: Annotated[float | None, typer.Option(min=0, max=1, help="How much the list keeps to their own mix of classes.")] = None,
+    per_creator: Annotated[int | None, typer.Option(min=1, max=MOST_PER_CREATOR, help="At most so many items of one creator.")] = None,
+    method: Annotated[str | None, typer.Option(help="How the list is spread over content: mmr, msd, dpp or ssd.")] = None,
     as_json: Json = False,
 ) -> None:
     """What a person should watch next, and why; nothing they have met already."""
     from avrec_dag.cli.library import opened
-    from avrec_dag.recommend.settings import DIVERSITY, QUALITY
 
-    spread = DIVERSITY if diversity is None else diversity
-    share = QUALITY if quality is None else quality
+    changes = Changes(
+        relevance=relevance, quality=quality, diversity=diversity, calibration=calibration, per_creator=per_creator, method=method
+    )
     library = opened()
-    found = library.recommender.recommend(user, k, diversity=spread, quality=share, events=library.log.of_user(user))
+    try:
+        library.settings.knobs.turned(**changes)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+    found = library.recommender.recommend(user, k, events=library.log.of_user(user), **changes)
     output.show_ranked([asdict(one) for one in found], as_json)
 
 

@@ -68,7 +68,7 @@ class Library:
         """The trained model with its index, loaded."""
         from avrec_dag.recommend.live import Recommender
 
-        return Recommender.load(self.ledger, self.blobs, self.rules)
+        return Recommender.load(self.ledger, self.blobs, self.rules, self.settings.knobs)
 
 
 def opened() -> Library:

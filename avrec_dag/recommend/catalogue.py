@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from avrec_dag import index, moments
+from avrec_dag.duplicates.groups import groups
 from avrec_dag.errors import MissingError
 from avrec_dag.index import ItemIndex
 from avrec_dag.ledger import Ledger
@@ -29,6 +31,9 @@ class Catalogue:
         titles: Item -> title, where it has one.
         labels: Item -> its classes, where it has any.
         words: Item -> title, tags and description in one text, where it has any.
+        creators: Item -> who made it, where somebody said so.
+        classes: Item -> its classes with their probabilities, summing to at most 1, where it has any.
+        group_of: Item -> its group of copies, where there are any.
         moments: Shots, speech and screen text of the items, with their times.
     """
 
@@ -37,6 +42,9 @@ class Catalogue:
     titles: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    creators: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    group_of: Mapping[str, str] = field(default_factory=dict)
     moments: Moments = field(default_factory=Moments.none)
 
     @property
@@ -65,18 +73,28 @@ def load_index(ledger: Ledger, blobs: Blobs) -> tuple[ItemIndex, Moments]:
 def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
     """Items of the index that are still in the library and may be shown, with quality, classes and words."""
     items, found = load_index(ledger, blobs)
-    media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags"]).to_pylist()}
+    media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags", "creator"]).to_pylist()}
     # An item that left after the index was built must not be recommended from it.
     items = items.only(media.keys() - withheld(ledger))
     scores = ledger.rows("quality_scores", columns=["score"])
     quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
-    classes = ledger.rows("content_classes", columns=["labels"])
-    labels = zip(classes["media_id"].to_pylist(), classes["labels"].to_pylist(), strict=True)
+    classified = ledger.rows("content_classes", columns=["labels", "class_names", "class_probs"]).to_pylist()
     return Catalogue(
         items,
         np.array([quality.get(media_id, UNKNOWN_QUALITY) for media_id in items.items], dtype=np.float32),
         {media_id: row["title"] for media_id, row in media.items() if row["title"]},
-        {media_id: tuple(names) for media_id, names in labels if names},
+        {row["media_id"]: tuple(row["labels"]) for row in classified if row["labels"]},
         {media_id: " ".join([row["title"] or "", *(row["tags"] or ()), row["description"] or ""]) for media_id, row in media.items()},
+        {media_id: row["creator"] for media_id, row in media.items() if row["creator"]},
+        {row["media_id"]: _shares(row) for row in classified if row["labels"]},
+        groups(ledger),
         found,
     )
+
+
+def _shares(row: Mapping[str, Any]) -> dict[str, float]:
+    """How sure each of an item's classes is, all together at most 1; one that a person gave and the model does not know counts in full."""
+    known = dict(zip(row["class_names"] or (), row["class_probs"] or (), strict=True))
+    sure = {name: float(known.get(name, 1.0)) for name in row["labels"]}
+    most = max(sum(sure.values()), 1.0)
+    return {name: share / most for name, share in sure.items()}

@@ -1,13 +1,14 @@
 """Why an item is on a list: read off the same sums that made its score, so a reason cannot say what the score does not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
 
 from avrec_dag.recommend import content
 from avrec_dag.recommend.blend import Scores, Views
+from avrec_dag.recommend.reranking.listing import Listed
 
 NAMED = 2
 """So many items of the person's history are named at most."""
@@ -105,3 +106,13 @@ def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...
 def _shared_class(facts: Facts, media_id: str, cause: str) -> str:
     shared = [label for label in facts.labels.get(media_id, ()) if label in facts.labels.get(cause, ())]
     return f" (both {shared[0]})" if shared else ""
+
+
+def noted(reason: Reason, place: Listed) -> Reason:
+    """The same reason with what put the item on the list besides its score."""
+    text = reason.text
+    if place.because == "variety" and reason.part != "none":
+        text = f"for a change: {text}"
+    elif place.because == "mix":
+        text = f"for your mix of classes{f', {place.missing} among them' if place.missing else ''}: {text}"
+    return replace(reason, text=text + ("; more of its creator than usual, as little else is left" if place.beyond_cap else ""))

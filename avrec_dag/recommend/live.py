@@ -1,7 +1,9 @@
 """Answers in milliseconds: lists for anyone, similar items, search by words; from memory, over what the ledger last said."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Unpack
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,12 +14,14 @@ from avrec_dag.recommend import catalogue, content
 from avrec_dag.recommend.answers import Found, Recommendation
 from avrec_dag.recommend.blend import Scores, Views, blend
 from avrec_dag.recommend.catalogue import Catalogue
-from avrec_dag.recommend.explain import explain
+from avrec_dag.recommend.explain import explain, noted
+from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.interactions import COLUMNS, Histories
 from avrec_dag.recommend.model import Model
-from avrec_dag.recommend.rerank import Method, rerank
+from avrec_dag.recommend.reranking.knobs import Changes, Knobs
+from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.searching import Searcher
-from avrec_dag.recommend.settings import DIVERSITY, QUALITY, K
+from avrec_dag.recommend.settings import K
 from avrec_dag.storage import Blobs
 
 _BATCH = 256
@@ -32,21 +36,24 @@ class Recommender:
         views: What is known of them, in the order of the index.
         histories: Everybody's opinions of them.
         model_version: Hash of the trained model.
+        knobs: What counts how much, unless a request says otherwise.
     """
 
     catalogue: Catalogue
     views: Views
     histories: Histories
     model_version: str
+    knobs: Knobs = field(default_factory=Knobs)
 
     @classmethod
-    def load(cls, ledger: Ledger, blobs: Blobs, rules: Rules | None = None) -> "Recommender":
+    def load(cls, ledger: Ledger, blobs: Blobs, rules: Rules | None = None, knobs: Knobs | None = None) -> "Recommender":
         """Read the model, the index, histories, quality, classes and words.
 
         Args:
             ledger: The tables.
             blobs: The models.
             rules: What events say that people send from now on; those of `interactions`.
+            knobs: What counts how much in lists.
 
         Raises:
             MissingError: When `recommender` or `item_index` has not been materialised.
@@ -56,14 +63,14 @@ class Recommender:
         items = catalogue.load(ledger, blobs)
         trained = model.load(ledger, blobs)
         histories = Histories.of(ledger.rows("interactions", columns=COLUMNS), items.index.items, rules)
-        return cls.of(items, trained, histories)
+        return cls.of(items, trained, histories, knobs)
 
     @classmethod
-    def of(cls, items: Catalogue, trained: Model, histories: Histories) -> "Recommender":
+    def of(cls, items: Catalogue, trained: Model, histories: Histories, knobs: Knobs | None = None) -> "Recommender":
         """From parts already in memory; `histories` must be over the order of `items.index`."""
         model = trained.aligned(items.index.items)
         views = Views(model.linear, content.centred(items.index.fused), model.popularity, model.support, items.quality)
-        return cls(items, views, histories, trained.digest)
+        return cls(items, views, histories, trained.digest, knobs or Knobs())
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -75,11 +82,9 @@ class Recommender:
         user_id: str,
         k: int = K,
         *,
-        diversity: float = DIVERSITY,
-        quality: float = QUALITY,
         exclude: Collection[str] = (),
         events: Sequence[Event] = (),
-        method: Method = "mmr",
+        **changes: Unpack[Changes],
     ) -> list[Recommendation]:
         """What this person should watch next, best first; never what they have met.
 
@@ -88,21 +93,18 @@ class Recommender:
         Args:
             user_id: Anyone.
             k: At most so many.
-            diversity: 0 orders by score, 1 spreads regardless of it.
-            quality: 0 ignores quality, 1 looks at nothing else.
             exclude: Items not to show.
             events: What the person did lately; what the ledger already holds of it counts once.
-            method: Of diversification.
+            changes: Knobs (`reranking.knobs`) other than those of the library.
 
         Raises:
-            ValueError: When diversity or quality is outside [0, 1] or k is negative.
+            ValueError: When a knob is outside its range or k is negative.
         """
-        if not 0.0 <= quality <= 1.0:
-            raise ValueError(f"quality must lie in [0, 1], found {quality}")
+        knobs = self.knobs.turned(**changes)
         history = self.histories.of_user(user_id).extended(events) if events else self.histories.of_user(user_id)
         weights = history.row(self.catalogue.index.place)
-        scores = blend(self.views, weights, quality=quality)
-        return self._listed(weights, scores, 0, k, diversity, method, exclude)
+        scores = blend(self.views, weights, quality=knobs.quality_share)
+        return self._listed(weights, scores, 0, k, knobs, exclude)
 
     def recommend_all(self, user_ids: Collection[str], k: int = K) -> Iterator[tuple[str, list[Recommendation]]]:
         """The default list of each of these people who has a history, scored in batches."""
@@ -110,9 +112,9 @@ class Recommender:
         for start in range(0, len(wanted), _BATCH):
             rows = wanted[start : start + _BATCH]
             weights = sp.csr_matrix(self.histories.weights[rows])
-            scores = blend(self.views, weights, quality=QUALITY)
+            scores = blend(self.views, weights, quality=self.knobs.quality_share)
             for place, row in enumerate(rows):
-                yield self.users[row], self._listed(weights, scores, place, k, DIVERSITY, "mmr", ())
+                yield self.users[row], self._listed(weights, scores, place, k, self.knobs, ())
 
     def similar(self, media_id: str, k: int = K) -> list[Found]:
         """As `Searcher.similar`."""
@@ -133,18 +135,33 @@ class Recommender:
         scores = blend(self.views, history.row(self.catalogue.index.place))
         return (scores.linear + scores.content + scores.popularity)[0]
 
+    @cached_property
+    def filter(self) -> Filter:
+        """What nobody may be shown (again)."""
+        return Filter(self.catalogue.index.items, self.catalogue.group_of)
+
+    @cached_property
+    def reranker(self) -> Reranker:
+        """What makes lists of scores."""
+        items = self.catalogue
+        shelf = Shelf.of(items.index.items, self.views.vectors, groups=self.filter.groups, creators=items.creators, classes=items.classes)
+        return Reranker.of(shelf, self.histories.liked)
+
     @property
     def searcher(self) -> Searcher:
         """What finds items by what they hold, whoever asks."""
         return Searcher(self.catalogue)
 
     def _listed(
-        self, weights: sp.csr_matrix, scores: Scores, person: int, k: int, diversity: float, method: Method, exclude: Collection[str]
+        self, weights: sp.csr_matrix, scores: Scores, person: int, k: int, knobs: Knobs, exclude: Collection[str]
     ) -> list[Recommendation]:
-        final = scores.final[person].copy()
-        final[[self.catalogue.index.place[media_id] for media_id in exclude if media_id in self.catalogue.index.place]] = -np.inf
-        chosen = rerank(final, self.views.vectors, k, diversity=diversity, method=method)
-        reasons = explain(self.views, weights, scores, person, chosen, self.catalogue.facts)
+        final, own = scores.final[person].copy(), sp.csr_matrix(weights[[person]])
+        items = self.catalogue.index.items
+        final[self.filter.columns([items[column] for column in own.indices], exclude)] = -np.inf
+        listed = self.reranker.listed(final, own, k, knobs)
+        chosen = [one.position for one in listed]
+        explained = explain(self.views, weights, scores, person, chosen, self.catalogue.facts)
+        reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
         scored = (1.0 / (1.0 + np.exp(-final[chosen]))).tolist()
         names = [self.catalogue.facts.items[item] for item in chosen]
         return [Recommendation(name, score, why.text, why.causes) for name, score, why in zip(names, scored, reasons, strict=True)]

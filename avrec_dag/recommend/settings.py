@@ -1,8 +1,10 @@
-"""How lists are made unless the caller says otherwise."""
+"""How lists are made unless the caller says otherwise; what each knob means: `reranking.knobs`."""
 
 K = 20
 """Length of the stored lists."""
-DIVERSITY = 0.3
-"""Of relevance against variety in re-ranking, see `rerank`."""
+RELEVANCE = 1.0
 QUALITY = 0.1
-"""Of relevance against quality in the score, see `blend`."""
+DIVERSITY = 0.3
+PERSONAL = 0.5
+CALIBRATION = 0.0
+PER_CREATOR = 4

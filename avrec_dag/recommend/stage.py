@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from avrec_dag.duplicates.groups import groups
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.moderation.decisions import withheld
@@ -12,6 +13,7 @@ from avrec_dag.recommend.answers import Recommendation
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.recommend.model import Model
+from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.recommend.settings import K
 from avrec_dag.recommend.storing import digest, fields_of, noted, put_files, write
 from avrec_dag.steps import WHOLE, Step
@@ -42,7 +44,9 @@ def _histories(ledger: Ledger, items: Sequence[str]) -> Histories:
     return Histories.of(ledger.rows("interactions", columns=["media_ids", "weights", "last_s"]), items)
 
 
-def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, seed: int = 0, run_id: str = "") -> Outcome:
+def update_recommender_evaluation(
+    ledger: Ledger, blobs: Blobs, step: Step, *, knobs: Knobs | None = None, seed: int = 0, run_id: str = ""
+) -> Outcome:
     """Measure the recommender on held-out behaviour, once per trained model, index and quality; earlier measurements stay."""
     current = ledger.row(model.TABLE, model.KEY)
     version = digest(step.code, seed, fields_of(ledger, model.TABLE, "model"), fields_of(ledger, "item_index", "index"))
@@ -50,7 +54,7 @@ def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, s
     if current is None or ledger.row(step.name, version) is not None:
         return write(ledger, step, WHOLE, nothing, (), run_id)
     items = catalogue.load(ledger, blobs)
-    result = evaluation.evaluate(_histories(ledger, items.index.items), items.index.fused, items.quality, seed=seed)
+    result = evaluation.evaluate(_histories(ledger, items.index.items), items.index.fused, items.quality, knobs=knobs, seed=seed)
     picture = blobs.put(step.name, version, version, "ndcg.png", evaluation.picture(result))
     metrics = [
         {"model": name, "metric": metric, "value": value} for name, values in result.values.items() for metric, value in values.items()
@@ -74,7 +78,9 @@ def update_recommender_evaluation(ledger: Ledger, blobs: Blobs, step: Step, *, s
     return noted(outcome, {**ndcg, "people": result.n_people}, {"ndcg": picture})
 
 
-def update_recommendations(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
+def update_recommendations(
+    ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, knobs: Knobs | None = None, run_id: str = ""
+) -> Outcome:
     """A list for everyone with a history: anew for whose history changed, or for all when anything did that all lists depend on."""
     common = [
         fields_of(ledger, model.TABLE, "model"),
@@ -82,13 +88,15 @@ def update_recommendations(ledger: Ledger, blobs: Blobs, step: Step, *, k: int =
         ledger.data_version("quality_scores"),
         ledger.data_version("content_classes"),
         sorted(withheld(ledger)),
+        sorted(groups(ledger).items()),
+        sorted((row["media_id"], row["creator"]) for row in ledger.rows("raw_media", columns=["creator"]).to_pylist() if row["creator"]),
     ]
     histories = fields_of(ledger, "interactions", "history")
     plan = ledger.wanted(step.name, WHOLE, {user_id: digest(step.code, k, *common, history) for user_id, history in histories})
     if not plan.todo:
         return write(ledger, step, WHOLE, plan, (), run_id)
     versions = {item.key: item.version for item in plan.todo}
-    recommender = Recommender.load(ledger, blobs)
+    recommender = Recommender.load(ledger, blobs, knobs=knobs)
     lists = recommender.recommend_all(versions, k)
     rows = (_list_row(user_id, versions[user_id], recommender.model_version, chosen) for user_id, chosen in lists)
     return write(ledger, step, WHOLE, plan, rows, run_id)

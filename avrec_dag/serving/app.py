@@ -13,6 +13,7 @@ from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
+from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
 from avrec_dag.report.pictures import still
 from avrec_dag.serving import streaming
 from avrec_dag.serving.guard import Guard
@@ -32,7 +33,21 @@ class Batch(BaseModel):
     events: Annotated[list[Event], Field(min_length=1, max_length=MOST_EVENTS)]
 
 
-def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog, rules: Rules | None = None) -> FastAPI:
+class Changed(BaseModel):
+    """Knobs of one request; what is left out is as the deployment has it."""
+
+    relevance: Share | None = None
+    quality: Share | None = None
+    diversity: Share | None = None
+    personal: Share | None = None
+    calibration: Share | None = None
+    per_creator: Annotated[int, Query(ge=1, le=MOST_PER_CREATOR)] | None = None
+    method: Method | None = None
+
+
+def create_app(
+    ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog, rules: Rules | None = None, knobs: Knobs | None = None
+) -> FastAPI:
     """The service over one library.
 
     Args:
@@ -41,10 +56,11 @@ def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackL
         source: Its uploads.
         log: Where feedback is kept.
         rules: What each kind of it says.
+        knobs: What counts how much in lists, unless a request says otherwise.
     """
     app = FastAPI(title="avrec", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard)
-    live = Live(ledger, blobs, log, rules)
+    live = Live(ledger, blobs, log, rules, knobs)
 
     @app.exception_handler(MissingError)
     def missing(_request: Request, error: MissingError) -> JSONResponse:
@@ -61,12 +77,13 @@ def create_app(ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackL
 
 
 def _answers(app: FastAPI, live: Live) -> None:
-    from avrec_dag.recommend.settings import DIVERSITY, QUALITY
-
     @app.get("/v1/recommendations/{user_id:path}")
-    def recommendations(user_id: UserId, k: Count = 10, diversity: Share = DIVERSITY, quality: Share = QUALITY) -> list[dict[str, Any]]:
+    def recommendations(user_id: UserId, knobs: Annotated[Changed, Query()], k: Count = 10) -> list[dict[str, Any]]:
         """What a person should watch next, and why."""
-        return live.recommend(user_id, k, diversity, quality)
+        try:
+            return live.recommend(user_id, k, live.knobs.turned(**knobs.model_dump()))
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
 
     @app.get("/v1/similar/{media_id:path}")
     def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:

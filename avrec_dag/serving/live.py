@@ -10,6 +10,7 @@ from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import why_withheld
+from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.storage import Blobs
 
 if TYPE_CHECKING:
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 5.0
 _RECENT_EVENTS = 500
-_TABLES = ("recommender", "item_index", "interactions", "quality_scores", "content_classes", "raw_media", "moderation_decisions")
+_TABLES = (
+    "recommender",
+    "item_index",
+    "interactions",
+    "quality_scores",
+    "content_classes",
+    "raw_media",
+    "moderation_decisions",
+    "duplicates",
+)
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,20 @@ class Live:
         blobs: Its models.
         log: What people did, up to this moment.
         rules: What each kind of it says.
+        knobs: What counts how much in lists, unless a request says otherwise.
     """
 
-    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog, rules: Rules | None = None) -> None:
-        self.ledger, self.blobs, self.log, self.rules = ledger, blobs, log, rules
+    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog, rules: Rules | None = None, knobs: Knobs | None = None) -> None:
+        self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._looked_s = 0.0
 
-    def recommend(self, user_id: str, k: int, diversity: float, quality: float) -> list[dict[str, Any]]:
+    def recommend(self, user_id: str, k: int, knobs: Knobs) -> list[dict[str, Any]]:
         """A list that knows everything the person did until now, whatever the tables know."""
         now = self._current()
         events = [event for event in self.log.of_user(user_id, limit=_RECENT_EVENTS) if not event.media_id or event.media_id in now.media]
-        found = now.recommender.recommend(user_id, k, diversity=diversity, quality=quality, events=events)
+        found = now.recommender.recommend(user_id, k, events=events, **asdict(knobs))
         return self._told(now, found)
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
@@ -102,7 +113,7 @@ class Live:
         from avrec_dag.recommend.live import Recommender
 
         rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
-        return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules), {row["media_id"]: row for row in rows})
+        return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows})
 
     def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
         from avrec_dag.recommend.answers import Found

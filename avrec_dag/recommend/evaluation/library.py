@@ -15,8 +15,9 @@ from avrec_dag.recommend import content, metrics
 from avrec_dag.recommend.blend import Views, blend
 from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories
 from avrec_dag.recommend.model import Model
-from avrec_dag.recommend.rerank import rerank
-from avrec_dag.recommend.settings import DIVERSITY, QUALITY
+from avrec_dag.recommend.reranking.candidates import best
+from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 
 K = 10
 MAX_PEOPLE = 5000
@@ -88,13 +89,14 @@ class Evaluation:
     n_items: int
 
 
-def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, seed: int = 0) -> Evaluation:
+def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, knobs: Knobs | None = None, seed: int = 0) -> Evaluation:
     """Split, fit and compare.
 
     Args:
         histories: Over the catalogue's items.
         vectors: (items, d) float32 unit vectors (not centred), for distances within lists; centred ones are made from them.
         quality: (items,) float32 in [0, 1].
+        knobs: Of the lists as served.
         seed: Of the sample of people and of the bootstrap.
     """
     split = leave_last_out(histories)
@@ -103,8 +105,8 @@ def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, 
         split = replace(split, people=split.people[sample], targets=split.targets[sample])
     model = Model.fit(split.train)
     views = Views(model.linear, content.centred(vectors), model.popularity, model.support, quality)
-    values = {}
-    for name, rank in _contestants(views).items():
+    reranker, values = Reranker.of(Shelf.of(histories.items, views.vectors), split.train.liked), {}
+    for name, rank in _contestants(views, reranker, knobs or Knobs()).items():
         ranks, lists = _ranked(split, rank)
         values[name] = _measure(ranks, lists, views, vectors, len(histories.users), seed)
     return Evaluation(values, len(split.people), len(histories.items))
@@ -113,19 +115,20 @@ def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, 
 _Rank = Callable[[sp.csr_matrix, np.ndarray], tuple[np.ndarray, list[list[int]]]]
 
 
-def _contestants(views: Views) -> dict[str, _Rank]:
+def _contestants(views: Views, reranker: Reranker, knobs: Knobs) -> dict[str, _Rank]:
     """Name -> from histories and targets to ranks and lists of `K`."""
 
     def scored(score: Callable[[sp.csr_matrix], np.ndarray]) -> _Rank:
         def rank(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
             scores = np.where(blend(views, weights).final == -np.inf, -np.inf, score(weights))
-            return metrics.fractional_ranks(scores, targets), [rerank(row, views.vectors, K) for row in scores]
+            return metrics.fractional_ranks(scores, targets), [best(row, K)[:K].tolist() for row in scores]
 
         return rank
 
     def served(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
-        final = blend(views, weights, quality=QUALITY).final
-        lists = [rerank(row, views.vectors, K, diversity=DIVERSITY) for row in final]
+        final = blend(views, weights, quality=knobs.quality_share).final
+        rows = (sp.csr_matrix(weights[[row]]) for row in range(len(final)))
+        lists = [[one.position for one in reranker.listed(row, own, K, knobs)] for row, own in zip(final, rows, strict=True)]
         ranks = [chosen.index(target) + 1.0 if target in chosen else np.inf for chosen, target in zip(lists, targets, strict=True)]
         return np.array(ranks), lists
 

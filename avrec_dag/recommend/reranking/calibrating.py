@@ -1,0 +1,53 @@
+"""A list in the person's own mix of classes: Steck, Calibrated Recommendations, RecSys 2018."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ALPHA = 0.01
+"""So much of the wanted mix is blended into the list's, that a class without a place costs much but not without end (Steck, eq. 7)."""
+
+
+def divergence(wanted: NDArray[np.floating], mixes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Kullback-Leibler divergence of the mix of a list from the wanted one, in nats, 0 where they are the same.
+
+    Args:
+        wanted: (classes,) summing to 1.
+        mixes: (lists, classes), each summing to 1.
+    """
+    p = np.asarray(wanted, np.float64)
+    at = p > 0
+    blended = (1.0 - _ALPHA) * np.asarray(mixes, np.float64)[:, at] + _ALPHA * p[at]
+    return (p[at] * np.log(p[at] / blended)).sum(axis=1)
+
+
+def calibrated(classes: NDArray[np.float32], wanted: NDArray[np.float32], k: int, *, strength: float) -> list[int]:
+    """Choose k of some candidates greedily, for their place and for what they do to the mix of classes.
+
+    Each step takes what maximises (1 - strength) * utility - strength * divergence of the list so far; submodular up to a constant, so
+    that greedy choice is within 1 - 1/e of the best (Steck, section 4.2). The utility of a candidate falls evenly with its place.
+
+    Args:
+        classes: (m, classes) float32 probabilities of each candidate, best first; what they leave to 1 is the class of no class.
+        wanted: (classes,) float32, in the same way.
+        k: How many at most.
+        strength: In [0, 1]: 0 takes the first k, 1 looks at the mix alone.
+
+    Returns:
+        Places in [0, m), in the order of choice, none twice.
+    """
+    m = len(classes)
+    if strength == 0.0 or not (wanted > 0).any():
+        return list(range(min(k, m)))
+    held = np.column_stack([classes, np.clip(1.0 - classes.sum(axis=1), 0.0, 1.0)]).astype(np.float64)
+    held /= held.sum(axis=1, keepdims=True)
+    target = np.append(wanted, max(1.0 - float(wanted.sum()), 0.0)).astype(np.float64)
+    target /= target.sum()
+    utility = 1.0 - np.arange(m) / m
+    summed, chosen, left = np.zeros(held.shape[1]), [], np.ones(m, dtype=bool)
+    for size in range(1, min(k, m) + 1):
+        worth = (1.0 - strength) * utility - strength * divergence(target, (summed + held) / size)
+        best = int(np.argmax(np.where(left, worth, -np.inf)))
+        chosen.append(best)
+        left[best] = False
+        summed += held[best]
+    return chosen

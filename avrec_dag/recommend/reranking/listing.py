@@ -1,0 +1,146 @@
+"""One person's list, from their scores of all items: candidates, variety, the mix of classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from avrec_dag.recommend.reranking.calibrating import calibrated
+from avrec_dag.recommend.reranking.candidates import of_scores
+from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.recommend.reranking.personal import Population, strength, taste_mix
+from avrec_dag.recommend.reranking.spreading import spread
+
+Because = Literal["score", "variety", "mix"]
+"""Why an item is on a list: its score alone would have put it there; it differs from what stands above it; its class was missing."""
+_MORE = 3
+"""The mix of classes is chosen from so many times the places."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """What re-ranking knows of the items, in one order.
+
+    Attributes:
+        vectors: (items, d) float32 unit content vectors, zeros for an item without content.
+        groups: (items,) int64, the group of copies of each.
+        creators: (items,) int64, the creator of each, -1 where nobody named one.
+        classes: (items, classes) float32 probabilities, summing to at most 1.
+        class_names: One per column of `classes`.
+    """
+
+    vectors: NDArray[np.float32]
+    groups: NDArray[np.int64]
+    creators: NDArray[np.int64]
+    classes: sp.csr_matrix
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[str],
+        vectors: NDArray[np.float32],
+        *,
+        groups: NDArray[np.int64] | None = None,
+        creators: Mapping[str, str] | None = None,
+        classes: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> "Shelf":
+        """From what is known by id; unknown items are ignored, and what is not given is not known of any item."""
+        makers, kinds = creators or {}, classes or {}
+        number = {name: place for place, name in enumerate(sorted(set(makers.values())))}
+        names = tuple(sorted({name for one in kinds.values() for name in one}))
+        column = {name: place for place, name in enumerate(names)}
+        cells = [(row, column[name], prob) for row, one in enumerate(items) for name, prob in kinds.get(one, {}).items()]
+        rows, columns, probs = (np.array(part) for part in zip(*cells, strict=True)) if cells else (np.zeros(0, int),) * 3
+        return cls(
+            vectors,
+            np.arange(len(items)) if groups is None else groups,
+            np.array([number[makers[one]] if one in makers else -1 for one in items], dtype=np.int64),
+            sp.csr_matrix((probs.astype(np.float32), (rows, columns)), shape=(len(items), len(names))),
+            names,
+        )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One place of a list.
+
+    Attributes:
+        position: The item.
+        because: See `Because`.
+        missing: The class whose share of the list it raises most, where it stands there for the mix.
+        beyond_cap: It is one more of its creator than allowed, as nothing else was left.
+    """
+
+    position: int
+    because: Because = "score"
+    missing: str | None = None
+    beyond_cap: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Reranker:
+    """Makes lists over one shelf.
+
+    Attributes:
+        shelf: The items.
+        usual: What is usual among the people.
+    """
+
+    shelf: Shelf
+    usual: Population
+
+    @classmethod
+    def of(cls, shelf: Shelf, liked: sp.csr_matrix) -> "Reranker":
+        """Over (people, items) positive weights of everyone."""
+        return cls(shelf, Population.of(liked, shelf.vectors, shelf.classes))
+
+    def diversity(self, liked: sp.csr_matrix, knobs: Knobs) -> float:
+        """How much variety one person gets, in [0, 1]."""
+        return strength(knobs.variety_share, liked, self.shelf.vectors, self.usual, personal=knobs.personal)
+
+    def listed(self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs) -> list[Listed]:
+        """Choose at most k items.
+
+        Args:
+            scores: (items,) float, -inf where an item must not be shown.
+            liked: (1, items) weights of the person's own history.
+            k: How many at most.
+            knobs: What counts how much.
+
+        Returns:
+            Best first; no item and no group of copies twice; as many as there are groups to show, up to k.
+
+        Raises:
+            ValueError: k is negative.
+        """
+        if k < 0:
+            raise ValueError(f"k must be at least 0, found {k}")
+        diversity, cap = self.diversity(liked, knobs), knobs.per_creator
+        found = of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=diversity)
+        calibrate = knobs.calibration > 0 and len(self.shelf.class_names) > 0
+        order = np.argsort(-found.relevance, kind="stable")
+        vectors, reach = self.shelf.vectors[found.positions[order]], k * (_MORE if calibrate else 1)
+        varied = order[spread(found.relevance[order], vectors, reach, diversity=diversity, method=knobs.method)].tolist()
+        chosen, raised = varied[:k], {}
+        if calibrate and len(varied) > 1:
+            wanted = taste_mix(liked, self.shelf.classes, self.usual)
+            mix = sp.csr_matrix(self.shelf.classes[found.positions[varied]]).toarray()
+            chosen = [varied[place] for place in calibrated(mix, wanted, k, strength=knobs.calibration)]
+            raised = {place: self._raised(held * (wanted > 0)) for place, held in zip(varied, mix, strict=True)}
+        return [
+            Listed(int(found.positions[place]), because, raised.get(place) if because == "mix" else None, bool(found.nth[place] >= cap))
+            for place, because in ((place, _because(place, varied, k)) for place in chosen)
+        ]
+
+    def _raised(self, held: NDArray[np.float32]) -> str | None:
+        return self.shelf.class_names[int(held.argmax())] if held.any() else None
+
+
+def _because(place: int, varied: Sequence[int], k: int) -> Because:
+    if place < k:
+        return "score"
+    return "variety" if place in varied[:k] else "mix"

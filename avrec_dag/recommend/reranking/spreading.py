@@ -1,0 +1,47 @@
+"""Spreading a list over content, by one of four methods whose knob means about the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avrec_dag.recommend.reranking.knobs import Method
+
+_SAME: dict[Method, float] = {"mmr": 1.0, "msd": 0.45, "dpp": 4.0, "ssd": 1.2}
+"""By what the odds of variety against relevance are multiplied, so that a knob in the middle spreads a list about as far whatever the
+method: found on made candidates of 20 classes, by the mean distance within lists of 20."""
+_MOST_EXPONENT = 20.0
+"""A larger one leaves float32 where the determinantal process squares it."""
+
+
+def spread(relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, *, diversity: float, method: Method = "mmr") -> list[int]:
+    """Choose k items, each for what it is and for what the ones before it are not.
+
+    Args:
+        relevance: (m,) float32 in [0, 1], best first.
+        vectors: (m, d) float32 unit content vectors, zeros for an item without content.
+        k: How many at most.
+        diversity: In [0, 1]: 0 takes the first k, 1 looks at content alone.
+        method: See `Method`.
+
+    Returns:
+        Places in [0, m) in the order of choice, none twice.
+    """
+    k = min(k, len(relevance))
+    if diversity == 0.0 or k <= 1:
+        return list(range(k))
+    from pyversity import diversify
+
+    raw, more = _own_scale(relevance, diversity, k, method)
+    chosen = diversify(vectors, relevance, k, strategy=method, diversity=raw, **more)
+    return list(dict.fromkeys(chosen.indices.tolist()))
+
+
+def _own_scale(relevance: NDArray[np.float32], diversity: float, k: int, method: Method) -> tuple[float, dict[str, float | bool]]:
+    """What each method of pyversity calls as much: its own knob and what else it takes."""
+    odds = _SAME[method] * diversity / max(1.0 - diversity, 1e-6)
+    if method == "msd":  # which adds up distances to all that were chosen, half of k on average
+        odds *= 2.0 / k
+    if method == "dpp":  # whose relevance counts by an exponent: pyversity multiplies (1 - diversity) by the scale to get it
+        highest = float((relevance.max() - relevance.mean()) / max(relevance.std(), 1e-6))
+        exponent = min(1.0 / odds, _MOST_EXPONENT / max(highest, 1.0))
+        return diversity, {"scale": exponent / max(1.0 - diversity, 1e-6)}
+    return odds / (1.0 + odds), {"normalize_scores": False} if method == "ssd" else {}

@@ -1,0 +1,90 @@
+"""Lists as tables and service give them: copies once, creators capped, knobs turned, one person's dislikes theirs alone."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+
+from avrec_dag.feedback import Event
+from avrec_dag.items import Row
+from avrec_dag.recommend import stage
+from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.serving.app import create_app
+from avrec_dag.steps import WHOLE
+from tests.made_library import STEPS, made_library
+
+PERSON = "made-user-004"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    made = made_library(tmp_path_factory.mktemp("lists"), n_users=20)
+    made.refresh(measured=False)
+    yield made
+    made.log.close()
+
+
+def stored(library) -> dict[str, list[str]]:
+    rows = library.ledger.rows("recommendations", WHOLE, ["media_ids"]).to_pylist()
+    return {row["user_id"]: row["media_ids"] for row in rows}
+
+
+def test_copies_stand_once_on_a_list_and_what_is_a_copy_of_something_met_on_none(library):
+    met = library.recommender().histories.of_user(PERSON).weights
+    first, second, third = (one.media_id for one in library.recommender().recommend(PERSON, 3, diversity=0))
+    seen = next(iter(met))
+    for one, group in ((first, "a"), (second, "a"), (third, "b"), (seen, "b")):
+        library.ledger.append("duplicates", WHOLE, [Row(one, group, {"group": group}, {"group_id": group, "canonical": one})])
+    stage.update_recommendations(library.ledger, library.blobs, STEPS["recommendations"])
+    lists = stored(library)
+    assert first in lists[PERSON] and second not in lists[PERSON] and third not in lists[PERSON]
+    assert not any(first in media_ids and second in media_ids for media_ids in lists.values())
+    library.ledger.tombstone("duplicates", WHOLE, [first, second, third, seen])
+
+
+def test_a_list_holds_no_more_of_a_creator_than_allowed_and_says_so_where_nothing_else_is_left(library):
+    recommender = library.recommender()
+    items = recommender.catalogue.index.items
+    makers = {one: f"maker {place % 2}" if place < 60 else f"maker {place}" for place, one in enumerate(items)}
+    made = replace(recommender, catalogue=replace(recommender.catalogue, creators=makers))
+    few = made.recommend(PERSON, 8, per_creator=2)
+    counts = [sum(makers[one.media_id] == maker for one in few) for maker in set(makers.values())]
+    assert len(few) == 8 and max(counts) == 2
+    assert not any("more of its creator" in one.reason for one in few)
+    many = made.recommend(PERSON, 40, per_creator=2)
+    assert len(many) == 40
+    assert any("more of its creator than usual" in one.reason for one in many)
+
+
+def test_knobs_of_the_deployment_make_other_lists_and_those_of_a_request_others_again(library):
+    plain, varied = (Knobs(diversity=d, quality=0.0) for d in (0.0, 0.9))
+    library.ledger.tombstone("recommendations", WHOLE, list(stored(library)))
+    stage.update_recommendations(library.ledger, library.blobs, STEPS["recommendations"], knobs=plain)
+    assert stored(library)[PERSON] == [one.media_id for one in library.recommender().recommend(PERSON, 20, diversity=0, quality=0)]
+    app = create_app(library.ledger, library.blobs, source=None, log=library.log, knobs=varied)  # type: ignore[arg-type]
+    with TestClient(app) as client:
+
+        def asked(**params: object) -> list[str]:
+            return [one["media_id"] for one in client.get(f"/v1/recommendations/{PERSON}", params={"k": 20, **params}).json()]
+
+        assert asked(diversity=0) == stored(library)[PERSON] != asked()
+        assert asked(quality=1, diversity=0) != asked(relevance=1, diversity=0)
+        refused = client.get(f"/v1/recommendations/{PERSON}", params={"relevance": 0, "quality": 0, "diversity": 0})
+        assert refused.status_code == 422 and "nothing is left to order by" in refused.json()["detail"]
+        assert client.get(f"/v1/recommendations/{PERSON}", params={"method": "magic"}).status_code == 422
+
+
+def test_the_dislikes_of_one_person_change_their_list_and_nobody_elses(library):
+    library.ledger.tombstone("recommendations", WHOLE, list(stored(library)))  # made with other knobs
+    library.refresh(measured=False)
+    before = stored(library)
+    newest = max(event.happened_at for event in library.log.of_user(PERSON))
+    kind = before[PERSON][0].split("/")[0]
+    unloved = [one for one in before[PERSON] if one.split("/")[0] == kind][:3]
+    library.log.add([Event(user_id=PERSON, media_id=one, kind="dislike", happened_at=newest + timedelta(seconds=1)) for one in unloved])
+    library.refresh(measured=False)
+    after = stored(library)
+    assert not set(after[PERSON]) & set(unloved)
+    assert sum(one.split("/")[0] == kind for one in after[PERSON]) < sum(one.split("/")[0] == kind for one in before[PERSON])
+    assert {user: after[user] for user in after if user != PERSON} == {user: before[user] for user in before if user != PERSON}
