@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from avrec_dag.recommend.models.base import Interactions
 
 _PAIRS_AT_ONCE = 1 << 25
-_NOTHING = 1e-9
+_NOTHING = 1e-11
 """What subtraction leaves of a cell that was added in another order."""
 
 

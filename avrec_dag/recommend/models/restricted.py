@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _HEAD = 8192
 """Pairs of the best-known items are looked up in a dense block of this side, 256 MB; most pairs lie there."""
-_CELLS_AT_ONCE = 1 << 22
+_CELLS_AT_ONCE = 1 << 23
 
 
 def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, sources: int) -> sp.csr_matrix:
@@ -47,7 +47,7 @@ def _moved(matrix: sp.csr_matrix, place: NDArray[np.int64]) -> sp.coo_matrix:
 
 @dataclass(frozen=True)
 class _Gram:
-    """Cells of G: a dense block of the first items, sparse rows of the rest with the columns before them."""
+    """Cells of G: the lower triangle, a dense block of the first items and sparse rows of the rest."""
 
     head: NDArray[np.float32]
     rows: sp.csr_matrix
@@ -60,20 +60,20 @@ class _Gram:
         inside = row < side
         head = np.zeros((side, side), np.float32)
         head[row[inside], column[inside]] = cells.data[inside]
-        head[column[inside], row[inside]] = cells.data[inside]
         rest = (cells.data[~inside].astype(np.float32), (row[~inside], column[~inside]))
         rows = sp.csr_matrix(rest, shape=together.shape)
         rows.sort_indices()
         return cls(head, rows)
 
-    def __call__(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The cells at pairs of items, both of any one shape."""
-        row, column = np.maximum(one, other), np.minimum(one, other)
+    def __call__(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The cells at rows and columns of any one shape, no column after its row."""
+        side, flat = len(self.head), self.head.ravel()
+        if side == self.rows.shape[0]:
+            return flat[row * side + column]
         found = np.zeros(row.shape, np.float32)
-        inside = row < len(self.head)
-        found[inside] = self.head[row[inside], column[inside]]
-        if not inside.all():
-            found[~inside] = np.asarray(self.rows[row[~inside], column[~inside]]).ravel()
+        inside = row < side
+        found[inside] = flat[row[inside] * side + column[inside]]
+        found[~inside] = np.asarray(self.rows[row[~inside], column[~inside]]).ravel()
         return found
 
 
@@ -106,12 +106,13 @@ def _weights(gram: _Gram, chosen: _Chosen, l2: float) -> NDArray[np.float32]:
         slots = np.arange(size)
         real = slots < counts[items][:, None]
         at = np.where(real, chosen.indptr[items][:, None] + slots, 0)
-        sources, towards = chosen.sources[at], np.where(real, chosen.values[at], 0.0)
-        upper, lower = np.triu_indices(size, 1)
+        # Sources ascend; what fills a row up is the first item, linked to nothing.
+        sources, towards = np.where(real, chosen.sources[at], 0), np.where(real, chosen.values[at], 0.0)
+        first, second = np.triu_indices(size, 1)
+        cells = gram(np.maximum(sources[:, second], sources[:, first]), sources[:, first]) * real[:, second]
         systems = np.zeros((len(items), size, size), np.float32)
-        cells = gram(sources[:, upper], sources[:, lower]) * (real[:, upper] & real[:, lower])
-        systems[:, upper, lower] = cells
-        systems[:, lower, upper] = cells
+        systems[:, first, second] = cells
+        systems[:, second, first] = cells
         systems[:, slots, slots] = np.where(real, gram(sources, sources), 0.0) + l2
         solved = np.linalg.solve(systems, towards[:, :, None])[:, :, 0]
         weights[at[real]] = solved[real]
