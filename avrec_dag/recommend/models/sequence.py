@@ -14,18 +14,19 @@ from avrec_dag.recommend.models.sequence_settings import SequenceSettings
 from avrec_dag.recommend.models.sequence_windows import Watched, held_back, liked, watched, windows
 
 if TYPE_CHECKING:
-    from avrec_dag.recommend.models.sequence_network import SequenceNetwork, Shape
+    from avrec_dag.recommend.models.sequence_members import Members
+    from avrec_dag.recommend.models.sequence_network import Shape
 
 _MOST = 1_000_000
 """Epochs and numbers in a content vector that a file may speak of."""
-_TABLE, _SUPPORT, _USERS, _LEARNED = "table", "support", "users", "learned"
+_SUPPORT, _USERS, _LEARNED, _EPOCHS = "support", "users", "learned", "epochs"
 
 
 class Sequence:
     """What somebody will want next, told from the order of what they liked.
 
-    Scores are logits: the inner product of the state at the end of a history and an item's vector. Nobody's history is stored: of each
-    user a hash and the number of events learned, so that learning on knows what is new.
+    Scores are logits: the inner product of the state at the end of a history and an item's vector, averaged over the members. Nobody's
+    history is stored: of each user a hash and the number of events learned, so that learning on knows what is new.
 
     Args:
         settings: See `SequenceSettings`.
@@ -33,7 +34,7 @@ class Sequence:
     Attributes:
         items: Ids it was fitted on.
         support: (items,) int64, people who liked each.
-        epochs: How many epochs `tune` found best; 0 before.
+        epochs: How many epochs `tune` found best for each member; empty before.
     """
 
     name: ClassVar[str] = "sequence"
@@ -46,9 +47,8 @@ class Sequence:
         self.settings = settings or SequenceSettings()
         self.items: tuple[str, ...] = ()
         self.support = np.zeros(0, np.int64)
-        self.epochs = 0
-        self._network: SequenceNetwork | None = None
-        self._table = np.zeros((0, self.settings.width), np.float32)
+        self.epochs: tuple[int, ...] = ()
+        self._members: Members | None = None
         self._known = (np.zeros(0, np.int64), np.zeros(0, np.int32))
 
     def fit(self, data: Interactions, *, seed: int = 0) -> None:
@@ -59,14 +59,14 @@ class Sequence:
             watch, held = held_back(data, self.settings.watch_share, self.settings.watch, seed)
             counts = np.where(held, 0, counts).astype(np.float32)
         self._begin(data, seed)
-        self._train(data, counts, self.epochs or self.settings.epochs, watch, seed)
+        self._train(data, counts, self.epochs or self._most(self.settings.epochs), watch, seed)
 
     def tune(self, train: Interactions, valid: Interactions, *, seed: int = 0) -> None:
         """Learn anew from `train`, for as many epochs as tell `valid` best; a later `fit` trains for that many."""
         train = liked(checked(train))
         watch = watched(train, liked(checked(valid)), self.settings.watch, seed)
         self._begin(train, seed)
-        self.epochs = self._train(train, train.weights, self.settings.epochs, watch, seed)
+        self.epochs = self._train(train, train.weights, self._most(self.settings.epochs), watch, seed)
 
     def fit_partial(self, data: Interactions, *, seed: int = 0) -> None:
         """Learn on from the weights there are: the events beyond those learned, and as many histories again, lest they be forgotten.
@@ -74,7 +74,7 @@ class Sequence:
         A new item begins as what its content says, with a vector of its own that is zero. Events of a known user are new from the
         number of those learned onwards; one that turns up late, in the midst of a history, is read but not learned.
         """
-        if self._network is None:
+        if self._members is None:
             return self.fit(data, seed=seed)
         data = liked(checked(data))
         new = np.arange(len(data)) - data.indptr[data.rows] >= self._learned(data.users)[data.rows]
@@ -82,39 +82,36 @@ class Sequence:
         changed = np.bincount(data.rows[new], minlength=len(data.users)) > 0
         again = rng.permutation(np.flatnonzero(~changed & (np.diff(data.indptr) > 1)))[: int(changed.sum() * self.settings.replay)]
         read = np.isin(data.rows, again) | new
-        self._grow(data)
-        self._train(data, np.where(read, data.weights, 0).astype(np.float32), self.settings.warm_epochs, None, seed)
+        self._grow(self._members, data)
+        self._train(data, np.where(read, data.weights, 0).astype(np.float32), self._most(self.settings.warm_epochs), None, seed)
         return None
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`; who liked nothing yet gets the logarithm of how many people liked each item."""
         histories = liked(checked(histories, self.items))
-        empty = np.diff(histories.indptr) == 0
-        table = self._table if candidates is None else self._table[candidates]
-        scores = self._ends(histories) @ table.T
-        scores[empty] = chosen(np.log1p(self.support).astype(np.float32)[None], candidates)
+        popular = chosen(np.log1p(self.support).astype(np.float32)[None], candidates)
+        if self._members is None:
+            return np.repeat(popular, len(histories.users), axis=0)
+        scores = self._members.scores(histories, candidates)
+        scores[np.diff(histories.indptr) == 0] = popular
         return scores
 
     def _begin(self, data: Interactions, seed: int) -> None:
-        """A network that knows nothing, over these items."""
-        from avrec_dag.recommend.models.sequence_training import begun
+        """Networks that know nothing, over these items."""
+        from avrec_dag.recommend.models.sequence_members import Members
 
-        content = 0 if data.vectors is None else data.vectors.shape[1]
-        self._network = begun(self._shape(len(data.items), content), self.settings, seed)
+        self._members = Members.begun(self._shape(len(data.items), _content(data)), self.settings, seed)
         self._known = (np.zeros(0, np.int64), np.zeros(0, np.int32))
 
-    def _grow(self, data: Interactions) -> None:
-        """The same network over more items."""
-        from avrec_dag.recommend.models.sequence_training import grown
-
-        assert self._network is not None
-        shape, content = self._network.shape, 0 if data.vectors is None else data.vectors.shape[1]
+    def _grow(self, members: "Members", data: Interactions) -> None:
+        """The same networks over more items."""
+        shape, content = members.shape, _content(data)
         if content != shape.content or len(data.items) < shape.items:
             raise ModelError(
                 f"learning on with the sequence model: it knows {shape.items} items with content vectors of length {shape.content}, "
                 f"and was given {len(data.items)} of length {content}; fit it anew"
             )
-        self._network = grown(self._network, self._shape(len(data.items), content), self.settings)
+        self._members = members.grown(self._shape(len(data.items), content))
 
     def _shape(self, items: int, content: int) -> "Shape":
         from avrec_dag.recommend.models.sequence_network import Shape
@@ -122,32 +119,17 @@ class Sequence:
         s = self.settings
         return Shape(items, content, s.width, s.layers, s.heads, s.window, s.kernel)
 
-    def _train(self, data: Interactions, counts: NDArray[np.float32], epochs: int, watch: Watched | None, seed: int) -> int:
-        """Train on what counts, and keep what scoring and learning on need; returns the epochs trained."""
-        from avrec_dag.recommend.models.sequence_training import Training
+    def _most(self, epochs: int) -> tuple[int, ...]:
+        return (epochs,) * self.settings.members
 
-        assert self._network is not None
+    def _train(
+        self, data: Interactions, counts: NDArray[np.float32], epochs: tuple[int, ...], watch: Watched | None, seed: int
+    ) -> tuple[int, ...]:
+        """Train on what counts, and keep what scoring and learning on need; returns the epochs of each member."""
+        assert self._members is not None
         self.items, self.support = data.items, data.support()
-        training = Training(self._network, self.settings, self.support, data.vectors, seed)
-        trained = training.run(windows(data, self.settings.window, counts), epochs, watch)
-        self._table = training.finished()
         self._known = _remembered(data)
-        return trained
-
-    def _ends(self, histories: Interactions) -> NDArray[np.float32]:
-        """(users, width): what each is expected to want next."""
-        if self._network is None:
-            return np.zeros((len(histories.users), self.settings.width), np.float32)
-        from avrec_dag.recommend.models.sequence_training import ends_of
-
-        return ends_of(self._network, self._table, histories)
-
-    def _read(self, stored: Stored, content: int) -> "SequenceNetwork":
-        """The network with the stored weights, each of the shape that it has to have."""
-        from avrec_dag.recommend.models.sequence_training import loaded, shapes
-
-        shape = self._shape(len(stored.items), content)
-        return loaded(shape, self.settings, {key: stored.array(key, np.float32, size) for key, size in shapes(shape).items()})
+        return self._members.train(windows(data, self.settings.window, counts), self.support, data.vectors, epochs, watch, seed)
 
     def _learned(self, users: tuple[str, ...]) -> NDArray[np.int64]:
         """(users,) how many events of each were learned."""
@@ -160,11 +142,12 @@ class Sequence:
 
     def save(self) -> Files:
         """model.safetensors and model.json."""
-        weights = {} if self._network is None else {key: value.cpu().numpy() for key, value in self._network.state_dict().items()}
         users, learned = self._known
-        arrays = {**weights, _TABLE: self._table, _SUPPORT: self.support, _USERS: users, _LEARNED: learned}
-        content = 0 if self._network is None else self._network.shape.content
-        return pack(self.name, self.settings, self.items, arrays, epochs=self.epochs, content=content, fitted=int(bool(weights)))
+        arrays = {_SUPPORT: self.support, _USERS: users, _LEARNED: learned, _EPOCHS: np.array(self.epochs, np.int64)} | (
+            self._members.arrays() if self._members else {}
+        )
+        members, content = (len(self._members.networks), self._members.shape.content) if self._members else (0, 0)
+        return pack(self.name, self.settings, self.items, arrays, content=content, members=members)
 
     @classmethod
     def load(cls, files: Files) -> Self:
@@ -175,15 +158,22 @@ class Sequence:
         """
         stored = unpack(files, cls.name)
         model = cls(stored.settings(SequenceSettings))
-        model.epochs, content, fitted = (_count(stored, key) for key in ("epochs", "content", "fitted"))
+        content, members = (_count(stored, key) for key in ("content", "members"))
+        model.epochs = tuple(stored.array(_EPOCHS, np.int64, (None,)).tolist())
         model.items = stored.items
-        model._table = stored.array(_TABLE, np.float32, (len(stored.items), model.settings.width))
         model.support = stored.array(_SUPPORT, np.int64, (len(stored.items),))
         users = stored.array(_USERS, np.int64, (None,))
         model._known = users, stored.array(_LEARNED, np.int32, (len(users),))
-        if fitted:
-            model._network = model._read(stored, content)
+        if members:
+            from avrec_dag.recommend.models.sequence_members import Members
+
+            shape = model._shape(len(stored.items), content)
+            model._members = Members.read(shape, model.settings, members, lambda key, size: stored.array(key, np.float32, size))
         return model
+
+
+def _content(data: Interactions) -> int:
+    return 0 if data.vectors is None else data.vectors.shape[1]
 
 
 def _count(stored: Stored, key: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_ROWS = 128
+_ROWS = 64
 """Targets whose logits over all items are in memory at once: few enough to stay in the processor's cache."""
 
 
@@ -18,29 +18,42 @@ class FullSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
-        """The sum of `counts` times -log p(target): states (n, width), table (items, width), targets int64 (n,), counts (n,)."""
+    def forward(ctx: Any, states: Tensor, table: Tensor, targets: Tensor, counts: Tensor, smoothing: float) -> Tensor:
+        """The sum of `counts` times the cross-entropy.
+
+        Args:
+            ctx: Where the gradients wait.
+            states: (n, width).
+            table: (items, width).
+            targets: int64 (n,), rows of `table`.
+            counts: (n,).
+            smoothing: In [0, 1), how much of what is to be told is spread over all items evenly (Szegedy et al. 2016).
+        """
         to_states, to_table = torch.empty_like(states), torch.zeros_like(table)
         buffer = torch.empty(min(_ROWS, len(states)), len(table), device=table.device)
-        loss = torch.zeros((), device=table.device)
+        count, own, even = counts[:, None], table[targets], table.mean(dim=0)
+        told = (states * own).sum(dim=1, keepdim=True)
+        counted = states * count
+        loss = -(count * ((1 - smoothing) * told + smoothing * (states @ even)[:, None])).sum()
         for start in range(0, len(states), _ROWS):
             part = slice(start, start + _ROWS)
-            some, count, own = states[part], counts[part, None], targets[part, None]
-            shares = buffer[: len(some)]
-            torch.mm(some, table.T, out=shares)
+            shares = buffer[: len(states[part])]
+            torch.mm(states[part], table.T, out=shares)
             torch.softmax(shares, 1, out=shares)
-            loss -= (count * shares.gather(1, own).clamp_min(1e-30).log()).sum()
-            shares.mul_(count).scatter_add_(1, own, -count)
+            loss += (count[part] * (told[part] - shares.gather(1, targets[part, None]).clamp_min(1e-30).log())).sum()
             torch.mm(shares, table, out=to_states[part])
-            to_table.addmm_(shares.T, some)
+            to_table.addmm_(shares.T, counted[part])
+        to_states.sub_((1 - smoothing) * own + smoothing * even).mul_(count)
+        to_table.index_add_(0, targets, counted, alpha=smoothing - 1)
+        to_table.sub_(smoothing / len(table) * counted.sum(dim=0))
         ctx.save_for_backward(to_states, to_table)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *up: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *up: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """Scale what `forward` computed."""
         to_states, to_table = ctx.saved_tensors
-        return to_states * up[0], to_table * up[0], None, None
+        return to_states * up[0], to_table * up[0], None, None, None
 
 
 def sampled_softmax(states: Tensor, own: Tensor, drawn: Tensor, log_expected: Tensor, same: Tensor, counts: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ class SequenceSettings:
     """Sizes, rates and limits.
 
     Attributes:
-        width: Length of an item's vector.
+        members: Networks whose logits are averaged; fewer where `max_seconds` does not suffice.
+        width: Length of an item's vector in the first member.
+        widening: So many times as long it is in each further one.
         layers: Blocks of the transformer.
         heads: Of attention; divides `width`.
         window: So many of the newest liked events are read.
@@ -19,6 +21,7 @@ class SequenceSettings:
         dropout: In [0, 1).
         half_support: So many people must have liked an item for its own vector to count half beside its content.
         content_alone: In [0, 1), so many items show nothing but their content at a training step.
+        smoothing: In [0, 1), label smoothing, where the loss is over all items.
         learning_rate: Of Adam, at up to 512 places a batch; it grows with the square root of larger batches.
         averaging: In [0, 1), how much of the running mean of the weights stays at each step.
         epochs: At most so many.
@@ -27,12 +30,14 @@ class SequenceSettings:
         watch: At most so many held-out items are watched.
         warm_epochs: So many epochs are trained when events are added to a fitted model.
         replay: So many unchanged histories are learned again with each changed one.
-        max_seconds: No epoch begins after so long.
+        max_seconds: For one `fit`: no epoch begins after so long, and no member that would not be ready.
         full_softmax_items: Up to so many items the loss is over all of them; beyond, over `negatives` drawn at each step.
         negatives: See `full_softmax_items`.
     """
 
+    members: int = 2
     width: int = 64
+    widening: int = 2
     layers: int = 2
     heads: int = 1
     window: int = 50
@@ -41,25 +46,27 @@ class SequenceSettings:
     dropout: float = 0.5
     half_support: float = 2.0
     content_alone: float = 0.2
-    learning_rate: float = 1e-3
-    averaging: float = 0.999
+    smoothing: float = 0.1
+    learning_rate: float = 1.5e-3
+    averaging: float = 0.998
     epochs: int = 200
-    patience: int = 5
+    patience: int = 3
     watch_share: float = 0.1
     watch: int = 5000
     warm_epochs: int = 8
     replay: float = 1.0
-    max_seconds: float = 900.0
+    max_seconds: float = 1200.0
     full_softmax_items: int = 30_000
     negatives: int = 2048
 
     def __post_init__(self) -> None:
-        whole = {"width": 4096, "layers": 64, "heads": 64, "window": 10_000, "kernel": 1000, "epochs": 100_000, "patience": 100_000,
-                 "warm_epochs": 100_000, "negatives": 1_000_000}  # fmt: skip
+        whole = {"members": 8, "widening": 8, "width": 4096, "layers": 64, "heads": 64, "window": 10_000, "kernel": 1000}
+        whole |= {"epochs": 100_000, "patience": 100_000, "warm_epochs": 100_000, "negatives": 1_000_000}
         bad = [name for name, most in whole.items() if not 1 <= getattr(self, name) <= most]
-        bad += [name for name in ("dropout", "content_alone", "averaging", "watch_share") if not 0 <= getattr(self, name) < 1]
+        bad += [name for name in ("dropout", "content_alone", "smoothing", "averaging", "watch_share") if not 0 <= getattr(self, name) < 1]
         bad += [name for name in ("half_support", "learning_rate", "max_seconds") if not 0 < getattr(self, name) < 1e6]
         bad += ["filter_share"] if not 0 <= self.filter_share <= 1 else []
+        bad += ["widening"] if not bad and self.width * self.widening ** (self.members - 1) > 4096 else []
         bad += ["heads (does not divide width)"] if not bad and self.width % self.heads else []
         if bad:
             raise ModelError(f"sequence model: {self} cannot work: out of range is {', '.join(bad)}")

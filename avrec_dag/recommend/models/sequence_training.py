@@ -2,7 +2,6 @@
 """How the network that reads sequences is trained. Imported inside functions, where torch is wanted."""
 
 import time
-from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
@@ -12,9 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.sequence_losses import FullSoftmax, sampled_softmax
-from avrec_dag.recommend.models.sequence_network import SequenceNetwork, Shape, states_at_ends
+from avrec_dag.recommend.models.sequence_network import SequenceNetwork, states_at_ends
 from avrec_dag.recommend.models.sequence_settings import SequenceSettings
 from avrec_dag.recommend.models.sequence_windows import Watched, Windows, batches
 from avrec_dag.understanding.fitting import one_thread
@@ -23,8 +21,12 @@ _ROWS = 128
 """Held-out items that are ranked at once."""
 _K = 10
 _STEPS_PER_EPOCH = 300
+"""Batches are so large that an epoch has about so many."""
+_LEAST_STEPS = 60
+"""An epoch of fewer steps goes over everything again. Over the first epoch the learning rate rises."""
 _TOKENS = 512
 """Places per batch to which the learning rate of the settings belongs."""
+Parameters = tuple[Tensor, ...] | list[Tensor]
 
 
 class Training:
@@ -58,21 +60,24 @@ class Training:
         even = np.full(len(support), 1 / max(len(support), 1))
         self.chance = 0.5 * even + 0.5 * (support + 1.0) / (support + 1.0).sum()
         self.cumulative = np.cumsum(self.chance)
+        self.rate, self.warm_up, self.steps = 0.0, 1, 0
+        self.optimizers = self._optimizers()
 
-    def run(self, learn: Windows, epochs: int, watch: Watched | None = None) -> int:
+    def run(self, learn: Windows, epochs: int, watch: Watched | None = None, max_seconds: float = float("inf")) -> int:
         """Train for so many epochs, or until what is watched is no longer told better, or until the time is over.
 
         Args:
             learn: What is learned.
             epochs: At most so many.
             watch: Held-out items; the weights of the epoch that told them best (NDCG@10) are kept.
+            max_seconds: No epoch begins after so long.
 
         Returns:
             The number of epochs whose weights the network now has.
         """
         with one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.seed)
-            return self._run(learn, epochs, watch) if len(learn.lengths) else 0
+            return self._run(learn, epochs, watch, max_seconds) if len(learn.lengths) else 0
 
     def finished(self) -> NDArray[np.float32]:
         """(items, width): every item's vector, after which the network needs the content no more."""
@@ -82,57 +87,68 @@ class Training:
         items.vectors = torch.zeros(len(table), 0, device=self.device)
         return table
 
-    def _run(self, learn: Windows, epochs: int, watch: Watched | None) -> int:
+    def _run(self, learn: Windows, epochs: int, watch: Watched | None, max_seconds: float) -> int:
         s, begun = self.settings, time.monotonic()
         tokens = int(np.clip(learn.targets // _STEPS_PER_EPOCH, 64, 4096))
-        optimizers = self._optimizers(s.learning_rate * max(1.0, tokens / _TOKENS) ** 0.5)
+        self.rate = s.learning_rate * max(1.0, tokens / _TOKENS) ** 0.5
+        self.warm_up = max(_LEAST_STEPS, learn.targets // tokens)
         average = self._average()
         mean = cast("SequenceNetwork", average.module)
         best, best_epoch, best_weights = -1.0, 0, mean.state_dict()
         for epoch in range(1, epochs + 1):
-            self.network.train()
-            for some in batches(learn.lengths, tokens, self.rng):
-                self._step(optimizers, *learn.filled(some))
-                average.update_parameters(self.network)
+            self._epoch(learn, tokens, average)
             told = told_well(mean, watch) if watch is not None and len(watch.targets) else float(epoch)
             if told > best:
                 best, best_epoch, best_weights = told, epoch, {key: value.clone() for key, value in mean.state_dict().items()}
-            if time.monotonic() - begun > s.max_seconds or epoch - best_epoch >= s.patience:
+            if time.monotonic() - begun > max_seconds or epoch - best_epoch >= s.patience:
                 break
         self.network.load_state_dict(best_weights)
         return best_epoch
 
+    def _epoch(self, learn: Windows, tokens: int, average: AveragedModel) -> None:
+        """Everything once, or as often as it takes to make enough steps."""
+        self.network.train()
+        done = 0
+        while done < _LEAST_STEPS:
+            for some in batches(learn.lengths, tokens, self.rng):
+                self._step(*learn.filled(some))
+                average.update_parameters(self.network)
+                done += 1
+
     def _average(self) -> AveragedModel:
         """The running mean of the weights, which tells better than where the last step led (Polyak and Juditsky 1992)."""
 
-        def followed(mean: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
+        def follow(mean: Parameters, now: Parameters, steps: Tensor | int) -> None:
             share = min(self.settings.averaging, (1 + int(steps)) / (10 + int(steps)))
-            return mean.lerp(now, 1 - share)
+            torch._foreach_lerp_(list(mean), list(now), 1 - share)
 
-        average = AveragedModel(self.network, avg_fn=followed)
+        average = AveragedModel(self.network, multi_avg_fn=follow)
         cast("SequenceNetwork", average.module).items.vectors = self.network.items.vectors  # large and never trained: one copy is enough
         return average.eval()
 
-    def _optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam; where items are drawn, the vectors of those not drawn cost nothing."""
         own = self.network.items.own
         if self.full:
-            return [torch.optim.Adam(self.network.parameters(), rate)]
+            return [torch.optim.Adam(self.network.parameters(), fused=True)]
         rest = [one for one in self.network.parameters() if one is not own]
-        return [torch.optim.Adam(rest, rate), torch.optim.SparseAdam([own], rate)]
+        return [torch.optim.Adam(rest, fused=True), torch.optim.SparseAdam([own])]
 
-    def _step(self, optimizers: list[torch.optim.Optimizer], columns: NDArray[np.int64], counts: NDArray[np.float32]) -> None:
+    def _step(self, columns: NDArray[np.int64], counts: NDArray[np.float32]) -> None:
         loss = self._full(columns, counts) if self.full else self._sampled(columns, counts)
-        for optimizer in optimizers:
+        self.steps += 1
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate * min(1.0, self.steps / self.warm_up)
             optimizer.zero_grad()
         (loss / float(counts.sum())).backward()
-        for optimizer in optimizers:
+        for optimizer in self.optimizers:
             optimizer.step()
 
     def _full(self, columns: NDArray[np.int64], counts: NDArray[np.float32]) -> Tensor:
         table = self.network.items(share_out=self.settings.content_alone)
         states, targets, weights = self._read(table, torch.from_numpy(columns).to(self.device), counts)
-        return FullSoftmax.apply(states, table, targets, weights)
+        return FullSoftmax.apply(states, table, targets, weights, self.settings.smoothing)
 
     def _sampled(self, columns: NDArray[np.int64], counts: NDArray[np.float32]) -> Tensor:
         m = self.settings.negatives
@@ -169,49 +185,3 @@ def told_well(network: SequenceNetwork, watch: Watched) -> float:
         rank = 1 + above + np.maximum(level - 1, 0) / 2
         total += float(np.where(rank <= _K, 1 / np.log2(1 + rank), 0).sum())
     return total / len(watch.targets)
-
-
-def begun(shape: Shape, settings: SequenceSettings, seed: int) -> SequenceNetwork:
-    """A network with weights drawn at random, on the GPU where there is one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return SequenceNetwork(shape, settings.dropout, settings.filter_share).to(_device())
-
-
-def grown(network: SequenceNetwork, shape: Shape, settings: SequenceSettings) -> SequenceNetwork:
-    """The same weights over more items, whose own vectors are zero."""
-    wider = SequenceNetwork(shape, settings.dropout, settings.filter_share)
-    weights = dict(network.state_dict())
-    own = weights["items.own"]
-    weights["items.own"] = torch.cat([own, own.new_zeros(shape.items - len(own), shape.width)])
-    wider.load_state_dict(weights)
-    return wider.to(_device())
-
-
-def shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every weight, without making any."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in SequenceNetwork(shape, 0.0, 0.0).state_dict().items()}
-
-
-def loaded(shape: Shape, settings: SequenceSettings, weights: Mapping[str, NDArray[np.float32]]) -> SequenceNetwork:
-    """The network with these weights."""
-    network = SequenceNetwork(shape, settings.dropout, settings.filter_share)
-    network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in weights.items()})
-    return network.to(_device()).eval()
-
-
-def ends_of(network: SequenceNetwork, table: NDArray[np.float32], histories: Interactions) -> NDArray[np.float32]:
-    """(users, width): the state at the end of each history; zeros where it is empty.
-
-    Args:
-        network: In evaluation mode.
-        table: (items, width), every item's vector.
-        histories: Liked events only.
-    """
-    with one_thread(), torch.inference_mode():
-        return states_at_ends(network, torch.from_numpy(table).to(network.place.device), histories).cpu().numpy()
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
