@@ -40,7 +40,6 @@ class Clean:
     """One clip, cut to its beginning and made small, so that what its own encoder left is gone."""
 
     name: str
-    held_out: bool
     frames: Frames | None
     fps: Fraction
     sound: Samples | None
@@ -142,16 +141,15 @@ LADDERS = (
 
 
 def clean_clips(folder: Path) -> list[Clean]:
-    """The packaged clips, alternately to tune on and held out; one recording is on one side only."""
+    """The packaged clips that nobody has spoilt yet."""
     chosen = [clip for clip in CLIPS if clip.name.rsplit(".", 1)[0] not in NOT_CLEAN]
-    sources = sorted({str(clip.sidecar["source"]) for clip in chosen})
-    return [_clean(clip, folder, held_out=sources.index(str(clip.sidecar["source"])) % 2 == 1) for clip in chosen]
+    return [_clean(clip, folder) for clip in chosen]
 
 
-def _clean(clip: RealClip, folder: Path, *, held_out: bool) -> Clean:
+def _clean(clip: RealClip, folder: Path) -> Clean:
     data = content(clip, folder / "wheels")
     frames, fps = _frames_of(data)
-    return Clean(clip.name.rsplit(".", 1)[0], held_out, frames, fps, _sound_of(data))
+    return Clean(clip.name.rsplit(".", 1)[0], frames, fps, _sound_of(data))
 
 
 def _frames_of(data: bytes) -> tuple[Frames | None, Fraction]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avrec_dag.media.film import decoded_by, packets_of
 from avrec_dag.media.opening import opened, picture_stream
 from avrec_dag.quality import quantiser
-from avrec_dag.quality.picture import NOISY, noise
+from avrec_dag.quality.picture import NOISY, evening, noise, waver
 from avrec_dag.quality.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
@@ -95,17 +95,25 @@ def motion(file: BinaryIO, name: str, duration_s: float) -> MotionFacts:
     n_frames = sum(len(burst.means) for burst in bursts)
     combed = [share for burst in bursts for share in burst.combed]
     quantisers = [step for burst in bursts for step in burst.quantisers]
+    step = float(np.sqrt(np.mean(np.square(quantisers)))) if quantisers else None
     return MotionFacts(
-        repeated_share([burst.steps for burst in bursts], [burst.grain_step for burst in bursts]),
+        repeated_share([_evenly_lit(burst) for burst in bursts], [burst.grain_step for burst in bursts], waver(step)),
         flicker([burst.means for burst in bursts]),
         float(np.mean(combed)) if combed else None,
         sum(burst.flagged for burst in bursts) / n_frames if n_frames else 0.0,
-        float(np.sqrt(np.mean(np.square(quantisers)))) if quantisers else None,
+        step,
         shown,
     )
 
 
-def repeated_share(bursts: "list[list[float]]", grain_steps: "Sequence[float]" = ()) -> float | None:
+def _evenly_lit(burst: Burst) -> list[float]:
+    """The steps as they would be at the usual brightness: what moves in the dark moves as well."""
+    gain = evening(float(np.mean(burst.means)))
+    burst.grain_step *= gain
+    return [gain * one for one in burst.steps]
+
+
+def repeated_share(bursts: "list[list[float]]", grain_steps: "Sequence[float]" = (), wavering: float = 0.0) -> float | None:
     """Share of repeated frames among those of moving scenes; None where nothing moves.
 
     A repeat is a frame far more like the one before than its neighbours are: a still scene repeats nothing, it stands. What noise
@@ -114,6 +122,7 @@ def repeated_share(bursts: "list[list[float]]", grain_steps: "Sequence[float]" =
     Args:
         bursts: Mean absolute differences between neighbours, in levels of 255.
         grain_steps: What noise alone adds to those of each burst.
+        wavering: What coding alone may add to any, as `picture.waver`.
     """
     moving = repeats = 0
     for noisy, grain in itertools.zip_longest(map(np.array, bursts), grain_steps, fillvalue=0.0):
@@ -123,7 +132,7 @@ def repeated_share(bursts: "list[list[float]]", grain_steps: "Sequence[float]" =
             usual = float(np.percentile(around, 75)) if len(around) else 0.0
             if usual > max(_MOVING, grain):
                 moving += 1
-                repeats += here < max(_REPEATED, _HELD * usual, grain / 3)
+                repeats += here < min(max(_REPEATED, _HELD * usual, grain * 0.6, wavering), usual / 2)
     return repeats / moving if moving else None
 
 

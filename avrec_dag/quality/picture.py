@@ -1,5 +1,6 @@
 """What one frame measures: sharpness, exposure, contrast, noise, coding blocks, bars; and at a closer look naturalness, detail, bands."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,13 @@ _BLACK_SHARE = 0.98
 """and a picture black when 98 % of its pixels are."""
 _FROZEN_STEP = 0.25
 """FFmpeg's freezedetect calls two pictures equal at a mean difference of -60 dB, which is 0.25 of 255."""
+_WAVER, _LEAST_WAVER, _MOST_WAVER = 0.05, 0.3, 1.0
+"""Share of the quantiser's step by which coding moves a still picture from one frame to the next; its bounds in levels of 255, since
+what was coded once wavers, however finely it is coded now."""
+_SETTLING, _MOST_SETTLING = 0.13, 2.2
+"""The same of frames seconds apart, between which all of it may be coded anew; errors of a whole step in every coefficient give 0.33."""
+_USUAL_LUMA, _MOST_EVENING = 110.0, 8.0
+"""Mean of an ordinary picture, in levels of 255, and how much darker than that light is still evened out."""
 _DARKEST, _BRIGHTEST = 2, 253
 """A pixel at or beyond these has lost what was there."""
 NOISY = 1.5
@@ -38,7 +46,7 @@ class FrameFacts:
         mean: Luma in [0, 1].
         contrast: Standard deviation of luma without that of its noise, in [0, 0.5].
         highlights: Luma that a hundredth of the pixels pass, in [0, 1].
-        clipped: Share of the lit pixels that have lost their lights, and a quarter of the share that is wholly black.
+        clipped: Share of the lit pixels that have lost their lights, and a sixth of the share that is wholly black.
         black: Whether the frame is black.
         blur: As `blur`; None in a flat frame.
         noise: As `noise`.
@@ -103,21 +111,35 @@ def _visible(grain: float) -> float:
 def _clipped(counts: NDArray[np.float64]) -> float:
     # A night is mostly black and has lost nothing: lights are counted among what is lit, and blacks for less.
     black, burnt = float(counts[: _DARKEST + 1].sum()), float(counts[_BRIGHTEST:].sum())
-    return min(burnt / max(1 - black, 0.05) + black / 4, 1.0)
+    return min(burnt / max(1 - black, 0.05) + black / 6, 1.0)
 
 
-def same(one: Luma, other: Luma, grain: float = 0.0) -> bool:
-    """Whether two frames show the same picture, as far as noise and coding let one tell.
-
-    Args:
-        one: uint8 (h, w).
-        other: The same.
-        grain: Standard deviation of their noise as `noise` measures it; two frames of it differ by 2 / sqrt(pi) times as much.
-    """
+def change(one: Luma, other: Luma) -> float:
+    """Mean absolute difference of two frames, uint8 (h, w), in levels of 255; infinite where their sizes differ."""
     import cv2
 
-    limit = _FROZEN_STEP + 1.2 * _visible(grain)
-    return one.shape == other.shape and cv2.norm(one, other, cv2.NORM_L1) / one.size <= limit
+    return cv2.norm(one, other, cv2.NORM_L1) / one.size if one.shape == other.shape else math.inf
+
+
+def unchanged(luma: float, grain: float, quantiser: float | None) -> float:
+    """The most that two frames of one picture differ by, in levels of 255, as far as noise and coding let one tell.
+
+    Args:
+        luma: Their mean, in levels of 255.
+        grain: Standard deviation of their noise as `noise` measures it; two frames of it differ by 2 / sqrt(pi) times as much.
+        quantiser: Mean step of the encoder's quantiser, which makes a still picture waver by a small part of itself.
+    """
+    return _FROZEN_STEP / evening(luma) + 1.2 * _visible(grain) + max(waver(quantiser), min(_SETTLING * (quantiser or 0.0), _MOST_SETTLING))
+
+
+def evening(luma: float) -> float:
+    """Factor from a change at this mean luma, in levels of 255, to what it is at the usual one: what moves in the dark moves too."""
+    return _USUAL_LUMA / max(luma, _USUAL_LUMA / _MOST_EVENING)
+
+
+def waver(quantiser: float | None) -> float:
+    """Change that coding alone makes from one frame to the next of a picture that stands, at most, in levels of 255."""
+    return min(max(_WAVER * (quantiser or 0.0), _LEAST_WAVER), _MOST_WAVER)
 
 
 def blur(luma: Luma, grain: float = 0.0) -> float | None:

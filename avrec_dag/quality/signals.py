@@ -36,15 +36,19 @@ PICTURE: Mapping[str, Scale] = {
         "share of Nyquist", ((0.15, 0), (0.45, 0.7), (0.75, 0.95), (1, 1)), 0.4, "detail up to the last pixel", "upscaled or smoothed"
     ),
     "sharpness": Scale("blur share", ((0.15, 1), (0.35, 0.9), (0.8, 0)), 0.8, "sharp", "blurred"),
-    "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.15, "like undistorted pictures", "unlike undistorted pictures"),
+    "naturalness": Scale("NIQE", ((3, 1), (6, 0.9), (15, 0.3), (30, 0)), 0.15, "like undistorted pictures", "unlike undistorted ones"),
     "exposure": Scale(
-        "luma/255", ((0.02, 0.5), (0.1, 0.95), (0.2, 1), (0.4, 1), (0.7, 0.75), (0.97, 0)), 0.6, "well exposed", "too dark or too bright"
+        "luma/255", ((0.02, 0.9), (0.06, 1), (0.35, 1), (0.55, 0.86), (0.7, 0.72), (0.97, 0)), 0.6, "well exposed", "too dark or too bright"
     ),
-    "highlights": Scale("luma/255", ((0.08, 0), (0.4, 0.6), (0.8, 0.95), (1, 1)), 0.6, "bright parts are bright", "underexposed"),
+    "highlights": Scale("luma/255", ((0.08, 0), (0.4, 0.6), (0.8, 0.98), (1, 1)), 0.6, "bright parts are bright", "underexposed"),
     "clipped_pixels": Scale(
-        "share", ((0, 1), (0.02, 0.95), (0.2, 0.6), (0.5, 0.25), (0.9, 0)), 0.7, "shadows and lights kept", "both ends lost"
+        "share",
+        ((0, 1), (0.02, 0.93), (0.1, 0.7), (0.3, 0.4), (0.6, 0.15), (0.97, 0)),
+        0.75,
+        "shadows and lights kept",
+        "lights or shadows lost",
     ),
-    "contrast": Scale("rms/255", ((0.02, 0), (0.1, 0.85), (0.2, 1)), 0.6, "good contrast", "flat picture"),
+    "contrast": Scale("rms/255", ((0.02, 0), (0.1, 0.9), (0.15, 1)), 0.6, "good contrast", "flat picture"),
     "noise": Scale("levels/255", ((0, 1), (1.5, 0.95), (8, 0.5), (16, 0.2), (40, 0)), 0.8, "clean", "noisy"),
     "blockiness": Scale(
         "excess step", ((0, 1), (0.1, 0.95), (0.6, 0.6), (2, 0.25), (6, 0)), 0.6, "no coding blocks", "coding blocks visible"
@@ -57,7 +61,7 @@ PICTURE: Mapping[str, Scale] = {
     "borders": Scale("share", ((0.01, 1), (0.15, 0.9), (0.3, 0.6), (0.7, 0)), 0.4, "fills its frame", "much of the frame is black bars"),
     "frozen": Scale("share", ((0.2, 1), (0.95, 0.1), (1, 0)), 0.6, "moving", "frozen for long"),
     "frame_rate": Scale("1/s", ((4, 0.1), (12, 0.5), (24, 1)), 0.4, "smooth", "jerky"),
-    "repeated_frames": Scale("share", ((0, 1), (0.1, 0.93), (0.3, 0.5), (0.6, 0.1), (1, 0)), 0.6, "no frame twice", "stutters"),
+    "repeated_frames": Scale("share", ((0, 1), (0.1, 0.96), (0.3, 0.5), (0.6, 0.1), (1, 0)), 0.6, "no frame twice", "stutters"),
     "missing_frames": Scale("share", ((0, 1), (0.1, 0.75), (0.3, 0.4), (0.6, 0.1)), 0.6, "no frame missing", "frames missing"),
     "flicker": Scale("share", ((0.004, 1), (0.02, 0.8), (0.06, 0.4), (0.2, 0)), 0.6, "steady brightness", "flickers"),
     "length_gap": Scale("s", ((0.3, 1), (1, 0.8), (5, 0.3), (20, 0)), 0.4, "as long as its picture", "picture and sound differ in length"),

@@ -13,7 +13,7 @@ from avrec_dag.media.video import sample
 from avrec_dag.quality import niqe
 from avrec_dag.quality.detail import bars, cutoff
 from avrec_dag.quality.motion import MotionFacts, motion
-from avrec_dag.quality.picture import CloserLook, FrameFacts, blockiness, closer_look, facts, same
+from avrec_dag.quality.picture import CloserLook, FrameFacts, blockiness, change, closer_look, facts, unchanged
 from avrec_dag.quality.signals import Signal, combined, signal
 from avrec_dag.quality.speech import speech_mos, worth_judging
 from avrec_dag.understanding.digests import digest
@@ -85,7 +85,7 @@ class MeasureQuality:
                     seen.closer.append(closer_look(luma))
                 seen.frames.append(facts(luma))
                 if last is not None:
-                    seen.repeated.append(same(last, luma, seen.frames[-1].noise))
+                    seen.changes.append(change(last, luma))
                 last = luma
             if duration_s and media.get("kind") == "video":
                 seen.motion = motion(file, key, duration_s)
@@ -100,13 +100,13 @@ class Seen:
     Attributes:
         frames: What each frame measures, in order; at least one.
         closer: What some of them measure at a closer look.
-        repeated: For each two neighbours of `frames`, whether they show the same picture.
+        changes: Of each two neighbours of `frames`, as `picture.change`.
         motion: Of consecutive frames; None for a still.
     """
 
     frames: list[FrameFacts] = field(default_factory=list)
     closer: list[CloserLook] = field(default_factory=list)
-    repeated: list[bool] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
     motion: MotionFacts | None = None
 
 
@@ -147,11 +147,18 @@ def picture_signals(seen: Seen, lines: float, fps: float) -> list[Signal]:
         "banding": float(np.mean([one.banding for one in seen.closer])) if seen.closer else None,
         "black": float(np.mean([frame.black for frame in seen.frames])),
         "borders": _border_share(seen.frames),
-        "frozen": float(np.mean(seen.repeated)) if seen.repeated else None,
+        "frozen": _frozen_share(seen) if seen.changes else None,
         "frame_rate": fps or None,
         **_motion_values(seen.motion),
     }
     return [signal(name, value) for name, value in found.items() if value is not None]
+
+
+def _frozen_share(seen: Seen) -> float:
+    luma = 255 * float(np.mean([frame.mean for frame in seen.frames]))
+    grain = float(np.median([frame.noise for frame in seen.frames]))
+    limit = unchanged(luma, grain, seen.motion.quantiser if seen.motion else None)
+    return float(np.mean([one <= limit for one in seen.changes]))
 
 
 def _motion_values(seen: MotionFacts | None) -> dict[str, float | None]:
