@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import graph
 from avrec_dag.expectations import RULES, Rule, Verdict, judge, read
+from avrec_dag.expectations.measures import HEALTH
 from avrec_dag.labelling.stage import corrected
 from avrec_dag.media.ingest import days_of
 from avrec_dag.steps import WHOLE
@@ -60,13 +61,22 @@ def _checks(table: str) -> dg.AssetChecksDefinition:
         stored = read(store.ledger, graph.STEPS[table], partition, _from_outside(table, store, media, feedback, partition))
         selected = {key.name for key in context.selected_asset_check_keys}
         for verdict in judge(stored, [rule for rule in rules if rule.name in selected]):
-            yield _result(table, verdict)
+            yield _result(table, verdict, _figures(store, table, verdict))
 
     return keeps_its_promises
 
 
-def _result(table: str, verdict: Verdict) -> dg.AssetCheckResult:
-    metadata: dict[str, float | str] = dict(verdict.observed)
+def _figures(store: Store, table: str, verdict: Verdict) -> dict[str, float | str]:
+    """The figure that a check of the lists decides on, and what it means."""
+    names = {rule: metric for metric, rule in HEALTH.items()}
+    if table != "recommendation_health" or verdict.rule.name not in names:
+        return {}
+    row = store.ledger.row(table, names[verdict.rule.name])
+    return {} if row is None else {"value": float(str(row["value"])), "meaning": str(row["detail"])}
+
+
+def _result(table: str, verdict: Verdict, figures: dict[str, float | str]) -> dg.AssetCheckResult:
+    metadata: dict[str, float | str] = {**verdict.observed, **figures}
     if verdict.offenders:
         metadata["offenders"] = ", ".join(verdict.offenders)
     return dg.AssetCheckResult(

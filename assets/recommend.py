@@ -6,6 +6,7 @@ from assets import graph
 from assets.results import materialized
 from avrec_dag.feedback.stage import update_interactions
 from avrec_dag.recommend import indexing, stage
+from avrec_dag.recommend.judging import update_health
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.lists import Lists
@@ -53,4 +54,5 @@ def recommendations(context: dg.AssetExecutionContext, store: Store, lists: List
 @dg.asset(**graph.of("recommendation_health"), kinds={"duckdb", "parquet"})
 def recommendation_health(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
     """What the lists promise: everyone covered, no repeats, nothing met before, the library in use, quality kept."""
-    return materialized(stage.update_health(store.ledger, graph.STEPS["recommendation_health"], run_id=context.run.run_id), store)
+    step = graph.STEPS["recommendation_health"]
+    return materialized(update_health(store.ledger, store.blobs, step, run_id=context.run.run_id), store)

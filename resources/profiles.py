@@ -48,7 +48,6 @@ class Settings:
     media: str = "var/media"
     store: str = "var/store"
     feedback: str = "sqlite:///var/feedback.db"
-    feedback_weights: str = "default"
     engine: str = "local"
     encoders: str = "packaged"
     start: date = _START
@@ -60,6 +59,7 @@ class Settings:
     moderation_policy: Policy = field(default_factory=Policy)
     sampling: Sampling = field(default_factory=Sampling)
     knobs: Knobs = field(default_factory=Knobs)
+    feedback_weights: str = "default"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":

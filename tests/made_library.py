@@ -11,6 +11,7 @@ from avrec_dag.feedback.stage import update_feedback, update_interactions
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import indexing, stage
+from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.steps import WHOLE, Recipe, Step, graph
 from avrec_dag.storage import Blobs
@@ -76,7 +77,7 @@ class MadeLibrary:
         ]
         if measured:
             outcomes.append(stage.update_recommender_evaluation(self.ledger, self.blobs, STEPS["recommender_evaluation"]))
-            outcomes.append(stage.update_health(self.ledger, STEPS["recommendation_health"]))
+            outcomes.append(update_health(self.ledger, self.blobs, STEPS["recommendation_health"]))
         return {outcome.table: outcome for outcome in outcomes}
 
     def recommender(self) -> Recommender:

@@ -180,20 +180,25 @@ def test_feedback_is_kept_once_however_often_a_file_is_sent(small, tmp_path):
     file = tmp_path / "events.jsonl"
     file.write_text("\n".join(json.dumps(event, ensure_ascii=False) for event in events), encoding="utf-8")
 
-    assert answered(mine, "feedback", "add", "--file", str(file)) == {"added": 3, "known": 0}
-    assert answered(mine, "feedback", "add", "--file", str(file)) == {"added": 0, "known": 3}
-    assert [event.kind for event in mine.log.of_user("ada")] == [event["kind"] for event in events] or len(mine.log.of_user("ada")) == 3
+    assert answered(mine, "feedback", "import", str(file)) == {"added": 3, "known": 0, "bad": 0}
+    assert answered(mine, "feedback", "import", str(file)) == {"added": 0, "known": 3, "bad": 0}
+    listed = answered(mine, "feedback", "list", "ada")
+    assert {one["kind"]: one["weight"] for one in listed} == {"like": 1.0, "watch": 0.85, "comment": 0.2}
+    assert {"day": "2026-02-03", "events": 3} in answered(mine, "feedback", "list")
 
 
-@pytest.mark.parametrize(("line", "why"), [('{"user_id": "ada"}', "media_id"), ("{broken", "JSON"), ('["like"]', "event")])
-def test_a_broken_event_file_names_the_line_and_adds_nothing(small, tmp_path, line, why):
+def test_good_lines_of_a_file_are_kept_and_bad_ones_named_by_number(small, tmp_path):
+    mine = small.copy(tmp_path / "library")
+    good = json.dumps({"user_id": "bert", "media_id": ODD, "kind": "save"})
     file = tmp_path / "events.jsonl"
-    file.write_text(line)
-    result = invoke(small, "feedback", "add", "--file", str(file))
+    lines = [good, '{"user_id": "ada"}', "", "{broken", '["like"]', json.dumps({"user_id": "a", "media_id": "nowhere", "kind": "like"})]
+    file.write_text("\n".join(lines))
+    result = invoke(mine, "feedback", "import", str(file))
 
-    assert result.exit_code == 2
-    assert why in result.stderr
-    assert not small.log.of_user("ada")
+    assert result.exit_code == 1
+    assert [line.split(":")[0] for line in result.stderr.strip().splitlines()] == ["line 2", "line 4", "line 5", "line 6"]
+    assert "1 added" in result.stdout
+    assert [event.kind for event in mine.log.of_user("bert")] == ["save"]
 
 
 def test_a_like_counts_in_the_next_list_before_any_run(small, tmp_path):

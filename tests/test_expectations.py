@@ -213,7 +213,7 @@ BREAKS = [
     ("recommendations", {"scores": [1.0, math.inf]}, "scores_are_numbers"),
     ("recommendations", {"reasons": ["one"]}, "every_item_has_its_reason"),
     ("recommendations", {"media_ids": [], "scores": [], "reasons": []}, "n_items_is_in_range"),
-    ("recommendation_health", {"passed": False}, "passed"),
+    ("recommendation_health", {"passed": False}, "everyone_is_covered"),
 ]  # fmt: skip
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.expectations.measures import HEALTH
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.feedback.stage import update_feedback, update_interactions
 from avrec_dag.ledger import Ledger
-from avrec_dag.recommend import health, stage
+from avrec_dag.recommend import stage
+from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.storage import Blobs
 from tests.made_library import STEPS, MadeLibrary, made_items, made_library, made_vectors
@@ -176,19 +178,13 @@ def test_measurements_are_kept_with_their_picture_and_intervals(library):
     assert values["served", "intra_list_distance@10"] > values["blend", "intra_list_distance@10"]
 
 
-def test_health_passes_and_names_what_is_wrong(library):
+def test_health_of_stored_lists_passes_and_a_check_names_each_figure(library):
     rows = {row["metric"]: row for row in library.ledger.rows("recommendation_health").to_pylist()}
+    assert set(rows) == set(HEALTH)
     assert all(row["passed"] for row in rows.values()), rows
-    recommendations = library.ledger.rows("recommendations", columns=["media_ids"]).to_pylist()
-    met = library.ledger.rows("interactions", columns=["media_ids"])
-    first = recommendations[0]["media_ids"]
-    recommendations[0]["media_ids"] = [first[0], first[0], met.to_pylist()[0]["media_ids"][0], "nowhere.mp4"]
-    broken = library.ledger.rows("recommendations", columns=["media_ids"]).from_pylist(recommendations[:-1])
-    items = library.ledger.rows("fused_features", columns=[])
-    quality = library.ledger.rows("quality_scores", columns=["score"])
-    judged = {metric.name: metric for metric in health.measure(broken, met, items, quality, k=20)}
-    failed = {name: metric.value for name, metric in judged.items() if not metric.passed}
-    assert failed == {"users_covered": 39 / 40, "short_lists": 2, "repeats": 1, "already_met": 1, "unknown_items": 1}
+    outcome = update_health(library.ledger, library.blobs, STEPS["recommendation_health"])
+    assert outcome.computed == 0
+    assert library.blobs.get(outcome.blobs["use of the library"]).startswith(b"\x89PNG")
 
 
 def test_a_library_nobody_has_used_still_has_a_model_an_index_and_an_answer(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, keeping, labelling, output, reviewing, showing
+from avrec_dag.cli import asking, building, feeding, keeping, labelling, output, reviewing, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -40,7 +40,9 @@ app = typer.Typer(
     help="From a bucket of videos with sound to classes, quality scores, search and recommendations.",
     epilog="Settings come from AVREC_MEDIA, AVREC_STORE, AVREC_FEEDBACK, AVREC_ENGINE and AVREC_ENCODERS; see the README.",
 )
-feedback = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people did: add events to the feedback log.")
+feedback = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="What people did: add events to the feedback log, and look at it."
+)
 
 
 def _examples(*lines: str) -> str:
@@ -94,7 +96,11 @@ feedback.command(
     epilog=_examples(
         "avrec feedback add ada dt=2026-03-02/real/park.mp4 like",
         "avrec feedback add ada dt=2026-03-02/real/park.mp4 watch --value 0.8",
-        "avrec feedback add --file events.jsonl",
+        "avrec feedback add ada dt=2026-03-02/real/park.mp4 not_interested",
     ),
-)(keeping.add_feedback)
+)(feeding.add)
+feedback.command("import", epilog=_examples("avrec feedback import events.jsonl", "avrec feedback import events.csv --json"))(
+    feeding.import_file
+)
+feedback.command("list", epilog=_examples("avrec feedback list", "avrec feedback list ada -n 20 --json"))(feeding.list_events)
 app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)

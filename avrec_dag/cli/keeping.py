@@ -1,69 +1,12 @@
 """Commands that look after a library."""
 
-import json
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from avrec_dag.cli import output
 from avrec_dag.cli.output import Json
 from avrec_dag.errors import MissingError
-
-if TYPE_CHECKING:
-    from avrec_dag.feedback import Event
-
-
-def add_feedback(
-    user: Annotated[str | None, typer.Argument(help="Who.")] = None,
-    media_id: Annotated[str | None, typer.Argument(help="Which item.")] = None,
-    kind: Annotated[str | None, typer.Argument(help="view, watch, like, dislike, rating, share, comment or skip.")] = None,
-    value: Annotated[float | None, typer.Option(help="watch: the share of the duration, 0 to 1; rating: 1 to 5.")] = None,
-    text: Annotated[str | None, typer.Option(help="What a comment says.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Many events: one JSON object a line, with user_id, media_id, kind.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Add one event, or a file of them; the next `avrec materialize` learns from it."""
-    from avrec_dag.cli.library import opened
-
-    if file is None and not (user and media_id and kind):
-        raise typer.BadParameter("name USER, MEDIA_ID and KIND, or --file")
-    one = {"user_id": user, "media_id": media_id, "kind": kind, "value": value, "text": text}
-    records = _lines(file) if file else [(1, {name: given for name, given in one.items() if given is not None})]
-    library = opened()
-    events = [_event(record, f"{file}:{line}" if file else "the event") for line, record in records]
-    known = set(library.ledger.rows("raw_media", None, ["media_id"])["media_id"].to_pylist())
-    unknown = sorted({event.media_id for event in events} - known)
-    if unknown:
-        raise MissingError(
-            f"{unknown[0]!r} is not in the library{f', nor are {len(unknown) - 1} others' if unknown[1:] else ''}: nothing was added"
-        )
-    added = library.log.add(events)
-    if as_json:
-        output.show_json({"added": added, "known": len(events) - added})
-    else:
-        output.stdout().print(f"{added} added, {len(events) - added} were there already")
-
-
-def _event(record: object, where: str) -> "Event":
-    from pydantic import ValidationError
-
-    from avrec_dag.feedback import Event
-
-    try:
-        return Event.model_validate({"happened_at": datetime.now(UTC), **record} if isinstance(record, dict) else record)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{where}: {'.'.join(map(str, first['loc'])) or 'event'}: {first['msg']}") from None
-
-
-def _lines(file: Path) -> list[tuple[int, object]]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return [(number, json.loads(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{file} is not a readable file of JSON lines: {error}") from None
 
 
 def doctor(

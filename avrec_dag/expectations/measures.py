@@ -4,6 +4,14 @@ from collections.abc import Mapping
 
 _PAIRED = {"every_class_has_its_probability": "len(class_names) = len(class_probs)"}
 _PROBABILITIES = {"least_probability": "list_min(class_probs)", "greatest_probability": "list_max(class_probs)"}
+HEALTH: Mapping[str, str] = {
+    "users_covered": "everyone_is_covered", "short_lists": "lists_are_long_enough", "repeats": "nothing_is_repeated",
+    "already_met": "nothing_was_met_before", "copies_of_met": "nothing_is_a_copy_of_what_was_met", "blocked": "nothing_is_blocked",
+    "unknown_items": "every_item_is_in_the_index", "outdated_lists": "lists_are_fresh", "concentration_gini": "places_are_not_held_by_few",
+    "top_share": "the_most_shown_leave_room", "drift": "lists_are_steady", "catalogue_coverage": "the_library_is_used",
+    "mean_quality": "quality_is_kept",
+}  # fmt: skip
+"""Metric of `recommendation_health` -> the promise that it decides on."""
 _METRICS = {"n_metrics": "len(metrics)"}
 _NDCG = "list_max([m.value FOR m IN metrics IF m.metric = 'ndcg@10' AND m.model {which} 'popularity'])"
 
@@ -131,6 +139,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
         **_METRICS, "least_metric": "list_min([m.value FOR m IN metrics])",
         "beats_popularity": f"(details->>'$.people')::BIGINT = 0 OR {_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",
     },
+    "recommendation_health": {rule: f"metric <> '{metric}' OR passed" for metric, rule in HEALTH.items()},
     "recommendations": {
         "n_items": "len(media_ids)", "every_item_has_its_score": "len(media_ids) = len(scores)",
         "every_item_has_its_reason": "len(media_ids) = len(reasons)", "no_item_twice": "len(media_ids) = len(list_distinct(media_ids))",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from avrec_dag.expectations.measures import HEALTH
 from avrec_dag.feedback import KINDS
 from avrec_dag.quality.parts import PARTS
 from avrec_dag.quality.sentiment import SENTIMENTS
@@ -235,5 +236,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _true("every_item_has_its_reason"), _true("no_item_twice"), _true("scores_are_numbers"),
         _between("n_items", 1, None, blocking=False),
     ),
-    "recommendation_health": _some("recommendation_health", *_present("value", "passed"), _true("passed", blocking=False)),
+    "recommendation_health": _some(
+        "recommendation_health", *_present("value", "passed"), _among("metric", *HEALTH),
+        *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality", "copies_of_met")) for metric, rule in HEALTH.items()),
+    ),
 }  # fmt: skip

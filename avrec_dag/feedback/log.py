@@ -32,6 +32,12 @@ class FeedbackLog(Log):
         with self._engine().connect() as connection:
             return list(connection.scalars(sa.select(LOG.c.day).distinct().order_by(LOG.c.day)))
 
+    def counts(self) -> dict[str, int]:
+        """Day -> how many events, oldest first."""
+        counted = sa.select(LOG.c.day, sa.func.count()).group_by(LOG.c.day).order_by(LOG.c.day)
+        with self._engine().connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(counted)}
+
     def events(self, day: str) -> Iterator[Event]:
         """The events of one UTC day in time order, streamed."""
         chosen = sa.select(LOG).where(LOG.c.day == day).order_by(LOG.c.happened_us, LOG.c.event_id)

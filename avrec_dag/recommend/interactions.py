@@ -137,26 +137,33 @@ def _whole(lists: pa.ChunkedArray) -> pa.ListArray:
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """Lists of a table as rows over one order of items; those on other items are gone."""
+class Cells:
+    """Lists of a table as rows over one order of items; those on other items are gone.
+
+    Attributes:
+        indptr: (lists + 1,) where each list begins.
+        columns: The item of each cell.
+        kept: (values,) bool over the flat lists, whether the items there are among those.
+    """
 
     indptr: NDArray[np.int64]
     columns: NDArray[np.int64]
     kept: NDArray[np.bool_]
 
-    @classmethod
-    def of(cls, ids: pa.ChunkedArray, items: Sequence[str]) -> "_Cells":
-        lengths = np.asarray(_whole(ids).value_lengths(), dtype=np.int64)
-        known = pc.SetLookupOptions(value_set=pa.array(list(items), pa.string()))
-        column = pc.call_function("index_in", [_whole(ids).flatten()], known)
-        kept = np.asarray(column.is_valid(), dtype=bool)
-        row = np.repeat(np.arange(len(lengths)), lengths)[kept]
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))]).astype(np.int64)
-        return cls(indptr, np.asarray(column.fill_null(0), dtype=np.int64)[kept], kept)
-
     def values(self, lists: pa.ChunkedArray) -> np.ndarray:
         """One value per cell; a null is NaN."""
         return _whole(lists).flatten().to_numpy(zero_copy_only=False)[self.kept]
+
+
+def cells_of(ids: pa.ChunkedArray, items: Sequence[str]) -> Cells:
+    """Lists of item ids as rows over one order of items."""
+    lengths = np.asarray(_whole(ids).value_lengths(), dtype=np.int64)
+    known = pc.SetLookupOptions(value_set=pa.array(list(items), pa.string()))
+    column = pc.call_function("index_in", [_whole(ids).flatten()], known)
+    kept = np.asarray(column.is_valid(), dtype=bool)
+    row = np.repeat(np.arange(len(lengths)), lengths)[kept]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))]).astype(np.int64)
+    return Cells(indptr, np.asarray(column.fill_null(0), dtype=np.int64)[kept], kept)
 
 
 @dataclass(frozen=True)
@@ -188,7 +195,7 @@ class Histories:
             items: The order of the columns.
             rules: What further events say.
         """
-        cells = _Cells.of(interactions["media_ids"], items)
+        cells = cells_of(interactions["media_ids"], items)
         shape = (interactions.num_rows, len(items))
 
         def matrix(name: str, dtype: type[np.floating]) -> sp.csr_matrix:

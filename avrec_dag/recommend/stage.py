@@ -99,7 +99,7 @@ def update_recommendations(
     recommender = Recommender.load(ledger, blobs, knobs=knobs)
     lists = recommender.recommend_all(versions, k)
     rows = (_list_row(user_id, versions[user_id], recommender.model_version, chosen) for user_id, chosen in lists)
-    return write(ledger, step, WHOLE, plan, rows, run_id)
+    return write(ledger, step, WHOLE, plan, health.dated(ledger, rows), run_id)
 
 
 def _list_row(user_id: str, version: str, model_version: str, chosen: list[Recommendation]) -> Row:
@@ -111,22 +111,3 @@ def _list_row(user_id: str, version: str, model_version: str, chosen: list[Recom
         "model_version": model_version,
     }
     return Row(user_id, version, {"list": digest(media_ids)}, values)
-
-
-def update_health(ledger: Ledger, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
-    """Judge the stored lists."""
-    version = digest(
-        step.code, k, *(ledger.data_version(table) for table in ("recommendations", "interactions", "item_index", "quality_scores"))
-    )
-    measured = health.measure(
-        ledger.rows("recommendations", columns=["media_ids"]),
-        ledger.rows("interactions", columns=["media_ids"]),
-        ledger.rows("fused_features", columns=[]),
-        ledger.rows("quality_scores", columns=["score"]),
-        k=k,
-    )
-    plan = ledger.wanted(step.name, WHOLE, {metric.name: version for metric in measured})
-    rows = [Row(m.name, version, {"value": digest(m.value)}, {"value": m.value, "passed": m.passed, "detail": m.detail}) for m in measured]
-    todo = {item.key for item in plan.todo}
-    outcome = write(ledger, step, WHOLE, plan, (row for row in rows if row.key in todo), run_id)
-    return noted(outcome, {metric.name: metric.value for metric in measured})
