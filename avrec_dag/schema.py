@@ -156,7 +156,8 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ]),
     ("moderation_decisions", "media_id", [
         ("decision", pa.string()),  # allow, hold or block
-        ("origin", pa.string()), ("reason", pa.string()),  # model or person
+        ("origin", pa.string()), ("reason", pa.string()),  # model, people (who reported it) or person (who decided)
+        ("reports", pa.int64()),  # people who reported it
         ("score", pa.float64()), ("worst_s", pa.float64()),
         ("reviewer", pa.string()), ("reviewed_at", pa.timestamp("us", tz="UTC")),
     ]),

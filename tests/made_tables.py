@@ -68,7 +68,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "fused_features": {"vector": [1.0, 0.0], "joint": [0.0, 1.0], "tokens": [1.0] * 6, "modalities": ["video", "text"]},
     "moderation": {"score": 0.25, "worst_s": 1.0, "frame": 1, "scores": [0.125, 0.25], "t_s": [0.0, 1.0], "model": "n@1"},
     "moderation_decisions": {
-        "decision": "allow", "origin": "model", "reason": "scores 0.25", "score": 0.25, "worst_s": 1.0, "reviewer": None,
+        "decision": "allow", "origin": "model", "reports": 0, "reason": "scores 0.25", "score": 0.25, "worst_s": 1.0, "reviewer": None,
         "reviewed_at": None,
     },
     "technical_quality": {

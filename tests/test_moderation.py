@@ -184,6 +184,34 @@ def test_a_person_beats_the_model_and_the_policy_and_the_last_word_holds(tmp_pat
     log.close()
 
 
+def test_reports_of_enough_people_hold_an_item_until_a_person_decides(tmp_path):
+    ledger = scored(Ledger(str(tmp_path)), good=0.1, odd=0.1)
+    ledger.append("raw_media", DAY, [Row("sound.wav", "1", {"audio": "x"}, {"kind": "audio"})])
+    told = [
+        ("ann", "good"),
+        ("bob", "good"),
+        ("bob", "good"),
+        ("ann", "odd"),
+        ("bob", "odd"),
+        ("cat", "odd"),
+        ("ann", "sound.wav"),
+        ("ann", "gone"),
+    ]
+    rows = [
+        Row(f"e{n}", "1", {"event": "x"}, {"user_id": user, "media_id": one, "kind": "report", "weight": -1.0, "happened_at": AT})
+        for n, (user, one) in enumerate(told)
+    ]
+    ledger.append("feedback_events", DAY, rows)
+    update_decisions(ledger, STEP, Policy(), {})
+    assert decisions(ledger) == {"good": "allow", "odd": "hold", "sound.wav": "allow"}
+    assert ledger.row("moderation_decisions", "odd")["reason"].startswith("3 people reported it")
+    assert ledger.row("moderation_decisions", "good")["reports"] == 2
+    update_decisions(ledger, STEP, Policy(reports=4), {"good": Review("good", "allow", "ada", AT)})
+    assert decisions(ledger) == {"good": "allow", "odd": "allow", "sound.wav": "allow"}
+    update_decisions(ledger, STEP, Policy(), {"odd": Review("odd", "allow", "ada", AT)})
+    assert decisions(ledger)["odd"] == "allow"
+
+
 def test_an_item_without_a_picture_may_be_shown_and_a_deleted_one_has_no_decision(tmp_path):
     ledger = scored(Ledger(str(tmp_path)), good=0.1)
     ledger.append("raw_media", DAY, [Row("sound.wav", "1", {"audio": "x"}, {"kind": "audio"})])

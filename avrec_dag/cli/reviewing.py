@@ -18,7 +18,7 @@ def review(
     blocked: Annotated[bool, typer.Option("--blocked", help="List what is blocked, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what moderation held, or decide about one item; what a person decides holds whatever the model says."""
+    """List what moderation held and what people reported, or decide about one item; what a person decides holds whatever the model says."""
     from avrec_dag.cli.library import opened
 
     library = opened()
@@ -40,14 +40,17 @@ def _list(library: Any, decisions: tuple[str, ...], as_json: bool) -> None:
     from avrec_dag.moderation.decisions import TABLE
     from avrec_dag.steps import WHOLE
 
-    columns = ["decision", "score", "worst_s", "reason"]
-    rows = [row for row in library.ledger.rows(TABLE, WHOLE, columns).to_pylist() if row["decision"] in decisions]
-    rows.sort(key=lambda row: (-(row["score"] or 0), row["media_id"]))
+    columns = ["decision", "origin", "score", "worst_s", "reports", "reason"]
+    rows = library.ledger.rows(TABLE, WHOLE, columns).to_pylist()
+    rows = [row for row in rows if row["decision"] in decisions or (row["origin"] != "person" and row["reports"])]
+    rows.sort(key=lambda row: (-(row["reports"] or 0), -(row["score"] or 0), row["media_id"]))
     if as_json:
         output.show_json(rows)
         return
-    cells = [[row["media_id"], row["decision"], "" if row["score"] is None else row["score"], row["reason"]] for row in rows]
-    output.show_table(["media_id", "decision", "score", "why"], cells)
+    cells = [
+        [row["media_id"], row["decision"], "" if row["score"] is None else row["score"], row["reports"] or 0, row["reason"]] for row in rows
+    ]
+    output.show_table(["media_id", "decision", "score", "reports", "why"], cells)
     output.say(f"{len(rows)} items; decide with `avrec review MEDIA_ID allow|block --by NAME`")
 
 

@@ -109,11 +109,11 @@ def _current(table: str) -> "Callable[[Ledger], set[str]]":
 
 
 def _moderated(ledger: "Ledger") -> set[str]:
-    """What a model was to score, and what a person decided on, of the uploads that are there."""
+    """What a model was to score, what people reported, and what a person decided on, of the uploads that are there."""
     scored = ledger.rows("moderation", None, [], status=None)["media_id"].to_pylist()
     decided = ledger.rows("moderation_decisions", WHOLE, ["origin"]).to_pylist()
     there = ledger.rows("raw_media", None, [])["media_id"].to_pylist()
-    return {*scored, *(row["media_id"] for row in decided if row["origin"] == "person")} & set(there)
+    return {*scored, *(row["media_id"] for row in decided if row["origin"] != "model")} & set(there)
 
 
 _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {

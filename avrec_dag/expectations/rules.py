@@ -169,7 +169,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "moderation_decisions": _every_item(
         "moderation_decisions", *_present("decision", "origin", "reason"), _among("decision", "allow", "hold", "block"),
-        _among("origin", "model", "person"), _between("score", 0, 1), _true("a_person_who_decided_is_named"),
+        _among("origin", "model", "people", "person"), _between("score", 0, 1), _true("a_person_who_decided_is_named"),
         _rule("few_wait_for_a_person", "expect_column_values_to_be_in_set", blocking=False, column="decision",
               value_set=["allow", "block"], mostly=1 - MOST_HELD),
         planned=False,
@@ -238,6 +238,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "recommendation_health": _some(
         "recommendation_health", *_present("value", "passed"), _among("metric", *HEALTH),
-        *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality", "copies_of_met")) for metric, rule in HEALTH.items()),
+        *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality")) for metric, rule in HEALTH.items()),
     ),
 }  # fmt: skip

@@ -1,8 +1,11 @@
-"""What may be shown now: scores under the policy, and above both what a person decided."""
+"""What may be shown now: scores under the policy, what people reported, and above all of it what a person decided."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+
+import pyarrow.dataset as ds
 
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
@@ -16,7 +19,7 @@ TABLE = "moderation_decisions"
 
 
 def update_decisions(ledger: Ledger, step: Step, policy: Policy, reviews: Mapping[str, Review], *, run_id: str = "") -> Outcome:
-    """Decide on every item that was scored, could not be scored, or that a person decided on; no model runs.
+    """Decide on every item that was scored, could not be scored, was reported, or that a person decided on; no model runs.
 
     Args:
         ledger: The tables.
@@ -36,13 +39,30 @@ def _rows(ledger: Ledger, policy: Policy, reviews: Mapping[str, Review]) -> Iter
     columns = ["status", "error", "score", "worst_s"]
     scored: dict[str, dict[str, Any]] = {row["media_id"]: row for row in ledger.rows("moderation", None, columns, status=None).to_pylist()}
     there = set(ledger.rows("raw_media", None, [])["media_id"].to_pylist())
-    for media_id in sorted((scored.keys() | reviews.keys()) & there):
-        values = _decided(scored.get(media_id), policy, reviews.get(media_id))
+    reported = reporters(ledger)
+    for media_id in sorted((scored.keys() | reviews.keys() | reported.keys()) & there):
+        n, review = reported.get(media_id, 0), reviews.get(media_id)
+        values = {**_reported(_decided(scored.get(media_id), policy, review, n), policy, n), "reports": n}
         version = digest([policy.canonical(), *(f"{name}={value}" for name, value in sorted(values.items()))])
         yield Row(media_id, version, {"decision": digest([str(values["decision"])])}, values)
 
 
-def _decided(row: Mapping[str, Any] | None, policy: Policy, review: Review | None) -> dict[str, object]:
+def reporters(ledger: Ledger) -> dict[str, int]:
+    """Item -> how many people reported it; each counts once."""
+    events = ledger.rows("feedback_events", None, ["user_id", "media_id", "kind"])
+    kept = events.filter(ds.field("kind") == "report")
+    pairs = set(zip(kept["media_id"].to_pylist(), kept["user_id"].to_pylist(), strict=True))
+    return Counter(media_id for media_id, _ in pairs)
+
+
+def _reported(values: dict[str, object], policy: Policy, n: int) -> dict[str, object]:
+    """Held where enough people say so; what a person decided, and what is blocked, stays."""
+    if values["origin"] == "person" or values["decision"] == "block" or n < policy.reports:
+        return values
+    return {**values, "decision": "hold", "origin": "people", "reason": f"{n} people reported it; the policy is {policy.canonical()}"}
+
+
+def _decided(row: Mapping[str, Any] | None, policy: Policy, review: Review | None, n_reports: int) -> dict[str, object]:
     score = row["score"] if row is not None and row["status"] == "ok" else None
     known: dict[str, object] = {"score": score, "worst_s": None if score is None or row is None else row["worst_s"]}
     if review is not None:
@@ -50,6 +70,9 @@ def _decided(row: Mapping[str, Any] | None, policy: Policy, review: Review | Non
         words = f"{review.by} decided so on {review.at:%Y-%m-%d}{said}"
         return {**known, "decision": review.decision, "origin": "person", "reason": words, "reviewer": review.by, "reviewed_at": review.at}
     nobody: dict[str, str | datetime | None] = {"reviewer": None, "reviewed_at": None}
+    if row is None and n_reports:
+        words = f"{n_reports} {'person' if n_reports == 1 else 'people'} reported it; the policy is {policy.canonical()}"
+        return {**known, "decision": "allow", "origin": "people", "reason": words, **nobody}
     if score is None or row is None:
         why = row["error"] if row is not None else "it has no score"
         return {

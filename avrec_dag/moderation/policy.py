@@ -9,7 +9,10 @@ from typing import Literal
 from avrec_dag.errors import SettingError
 
 Decision = Literal["allow", "hold", "block"]
-_EXPECTED = "hold=SHARE,block=SHARE with 0 <= hold <= block <= 1, such as hold=0.6,block=0.9, or a JSON file with these two numbers"
+_EXPECTED = (
+    "hold=SHARE,block=SHARE,reports=PEOPLE with 0 <= hold <= block <= 1 and at least one person, such as hold=0.6,block=0.9,reports=3, "
+    "or a JSON file with these numbers"
+)
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,16 @@ class Policy:
     Attributes:
         hold: Least score that is held for review.
         block: Least score that is blocked.
+        reports: So many people who reported it hold an item for review, whatever its score.
     """
 
     hold: float = 0.6
     block: float = 0.9
+    reports: float = 3
 
     def canonical(self) -> str:
         """One text for one policy; it enters the version of every decision."""
-        return f"hold={self.hold:g},block={self.block:g}"
+        return f"hold={self.hold:g},block={self.block:g},reports={self.reports:g}"
 
     def decide(self, score: float) -> Decision:
         """What a score in [0, 1] leads to."""
@@ -40,14 +45,14 @@ class Policy:
             SettingError: It is neither, or the numbers are in the wrong order.
         """
         given = _from_file(text) if text.endswith(".json") else _from_text(text)
-        unknown = sorted(given.keys() - {"hold", "block"})
+        unknown = sorted(given.keys() - {"hold", "block", "reports"})
         if unknown:
             raise SettingError(f"AVREC_MODERATION_POLICY has {unknown[0]!r}, expected {_EXPECTED}")
         try:
             policy = cls(**{name: float(value) for name, value in given.items()})  # type: ignore[arg-type]
         except (TypeError, ValueError):
             raise SettingError(f"AVREC_MODERATION_POLICY is {text!r}, expected {_EXPECTED}") from None
-        if not all(map(math.isfinite, (policy.hold, policy.block))) or not 0 <= policy.hold <= policy.block <= 1:
+        if not all(map(math.isfinite, (policy.hold, policy.block))) or not 0 <= policy.hold <= policy.block <= 1 or not policy.reports >= 1:
             raise SettingError(f"AVREC_MODERATION_POLICY says {policy.canonical()}, expected {_EXPECTED}")
         return policy
 
