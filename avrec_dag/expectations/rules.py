@@ -237,7 +237,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _between("n_items", 1, None, blocking=False),
     ),
     "recommendation_health": _some(
-        "recommendation_health", *_present("value", "passed"), _among("metric", *HEALTH),
+        "recommendation_health", *_present("value", "passed"),
         *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality")) for metric, rule in HEALTH.items()),
     ),
 }  # fmt: skip
