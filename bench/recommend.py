@@ -30,6 +30,9 @@ from avrec_dag.recommend.models.base import Interactions
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT.parent / "shared" / "data" / "amazon-beauty.txt"
 JUDGES = Path.home() / ".cache" / "avrec-judges"
+JUDGED = ("rectools>=0.19,<0.20", "cornac>=2.2,<3")
+READ_WITH = ("duckdb>=1.4", "pyarrow>=18,<22", "sqlalchemy>=2")
+"""What the reader and the ranking, which judges run too, import, for the older numpy."""
 SEED = 0
 
 Score = Callable[[Interactions], np.ndarray]
@@ -127,7 +130,7 @@ def rectools(name: str) -> Iterator[Fitted]:
 
     def svd(train: Interactions, factors: int) -> Score:
         made = dataset(train)
-        model = PureSVDModel(factors=factors, random_state=SEED).fit(made)
+        model = PureSVDModel(factors=factors).fit(made)
         at = made.item_id_map.external_ids
         vectors = np.zeros((len(train.items), factors), np.float32)
         vectors[at] = model.item_factors
@@ -215,7 +218,7 @@ def judges(folder: Path) -> Path:
     if not python.exists():
         print(f"making {folder} with RecTools and cornac", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "rectools>=0.19,<0.20", "cornac>=2.3,<3"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *JUDGED, *READ_WITH], check=True)
     return python
 
 

@@ -27,7 +27,7 @@ class EaseSettings:
 
     l2: float = 100.0
     recency: float = 0.8
-    sources: int = 64
+    sources: int = 48
     exact_items: int = 6000
 
 

@@ -28,12 +28,12 @@ class LinearSettings:
         exact_items: Up to so many items one dense system is solved instead.
     """
 
-    l2: float = 60.0
+    l2: float = 120.0
     decay: float = 0.9
     recency: float = 0.7
     backward: float = 0.3
-    window: int = 20
-    sources: int = 64
+    window: int = 12
+    sources: int = 48
     exact_items: int = 6000
 
 

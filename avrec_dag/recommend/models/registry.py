@@ -103,7 +103,7 @@ MODELS: dict[str, Entry] = {
     "linear": Entry(
         f"{_HERE}.linear:Linear",
         f"{_HERE}.linear:LinearSettings",
-        {"l2": (60.0, 200.0, 600.0, 15.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
+        {"l2": (120.0, 40.0, 400.0, 1200.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
     ),
     "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),
