@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from avrec_dag.recommend.metrics import intra_list_distance
 from avrec_dag.recommend.reranking.calibrating import calibrated, divergence
 from avrec_dag.recommend.reranking.candidates import best, of_scores
+from avrec_dag.recommend.reranking.curve import Case, best_within, measure, picture
 from avrec_dag.recommend.reranking.knobs import METHODS, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.reranking.personal import Population, shares, strength, varieties
@@ -231,3 +232,32 @@ def test_what_stands_on_a_list_says_whether_its_score_variety_or_the_mix_put_it_
     assert all(one.missing == f"class {kind[one.position]:02d}" for one in mixed)
     again = Reranker.of(shelf_of(vectors, kind=kind), liked)
     assert reranker.listed(scores, liked, 10, Knobs()) == again.listed(scores, liked, 10, Knobs())
+
+
+def test_lists_are_varied_by_what_stands_on_them_and_ordered_by_score():
+    scores, vectors, kind = POOLS[1]
+    liked = row_of({0: 1.0}, len(scores))
+    listed = Reranker.of(shelf_of(vectors, kind=kind), liked).listed(scores, liked, 10, Knobs(diversity=0.7, calibration=0.5))
+    assert scores[[one.position for one in listed]].tolist() == sorted((scores[one.position] for one in listed), reverse=True)
+
+
+def test_the_curve_tells_what_variety_costs_and_the_furthest_setting_within_a_share_of_the_best():
+    cases = []
+    for seed in range(6):
+        scores, _, kind = clustered(seed)
+        scores = scores.astype(np.float64)
+        relevant = frozenset(np.argsort(-scores)[:12:2].tolist())
+        cases.append(Case(scores, row_of(dict.fromkeys(np.flatnonzero(kind == 1)[:3].tolist(), 1.0), len(scores)), relevant))
+    _, vectors, kind = POOLS[0]
+    reranker = Reranker.of(shelf_of(vectors, kind=kind), sp.vstack([case.liked for case in cases]).tocsr())
+    turned = {f"{step:g}": Knobs(diversity=step, quality=0.0) for step in (0.0, 0.3, 0.9)}
+    points = measure(reranker, cases, turned, np.linspace(0, 1, 120), 10)
+    plain = [np.argsort(-case.scores)[:10] for case in cases]
+    assert points["0"].distance == pytest.approx(np.mean([intra_list_distance(vectors[one]) for one in plain]))
+    assert points["0"].coverage == len({item for one in plain for item in one.tolist()}) / 120
+    gained = [sum(1 / np.log2(place + 2) for place in range(10) if place % 2 == 0) for _ in cases]
+    assert points["0"].ndcg == pytest.approx(np.mean(gained) / sum(1 / np.log2(place + 2) for place in range(6)))
+    assert points["0"].distance < points["0.3"].distance < points["0.9"].distance
+    assert points["0"].ndcg > points["0.9"].ndcg
+    assert best_within(points, 0.0) == "0.9" and best_within(points, 1.0) == "0"
+    assert picture({"mmr": list(points.values())}).startswith(b"\x89PNG")

@@ -112,7 +112,8 @@ class Reranker:
             knobs: What counts how much.
 
         Returns:
-            Best first; no item and no group of copies twice; as many as there are groups to show, up to k.
+            Chosen for variety, in the order of the scores; no item and no group of copies twice; as many as there are groups
+                to show, up to k.
 
         Raises:
             ValueError: k is negative.
@@ -131,6 +132,8 @@ class Reranker:
             mix = sp.csr_matrix(self.shelf.classes[found.positions[varied]]).toarray()
             chosen = [varied[place] for place in calibrated(mix, wanted, k, strength=knobs.calibration)]
             raised = {place: self._raised(held * (wanted > 0)) for place, held in zip(varied, mix, strict=True)}
+        # Which items are chosen makes the list varied, not their order: the best first costs no variety, and gains accuracy.
+        chosen.sort()
         return [
             Listed(int(found.positions[place]), because, raised.get(place) if because == "mix" else None, bool(found.nth[place] >= cap))
             for place, because in ((place, _because(place, varied, k)) for place in chosen)
