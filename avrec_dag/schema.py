@@ -224,6 +224,7 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ]),
     ("recommendations", "user_id", [
         ("media_ids", TEXTS), ("scores", VECTOR), ("reasons", TEXTS), ("model_version", pa.string()),
+        ("whys", TEXTS),  # JSON of each reason in parts: causes and what `answers.Why` holds
         ("made_at", pa.timestamp("us", tz="UTC")), ("yesterday_ids", TEXTS),  # the last list of an earlier day; null without one
     ]),
     ("recommendation_health", "metric", [("value", pa.float64()), ("passed", pa.bool_()), ("detail", pa.string())]),

@@ -107,7 +107,8 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "recommender": {"blob": "b", "trained_at": AT, "n_examples": 1, "details": "{}"},
     "recommender_evaluation": {**_MEASURED, "metrics": _NDCG, "details": '{"people": 2}'},
     "item_index": {"blob": "b", "n_items": 3, "n_moments": 5, "dim": 2, "kind": "flat"},
-    "recommendations": {"media_ids": ["b.mp4", "c.mp4"], "scores": [0.9, 0.5], "reasons": ["like a", "liked"], "model_version": "1"},
+    "recommendations": {"media_ids": ["b.mp4", "c.mp4"], "scores": [0.9, 0.5], "reasons": ["like a", "liked"], "model_version": "1",
+                        "whys": ["{}", "{}"]},
     "recommendation_health": {"value": 1.0, "passed": True, "detail": ""},
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Lists as tables and service give them: copies once, creators capped, knobs turned, one person's dislikes theirs alone."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from avrec_dag.feedback import Event
 from avrec_dag.items import Row
 from avrec_dag.recommend import stage
 from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.recommend.words import terms
 from avrec_dag.serving.app import create_app
 from avrec_dag.steps import WHOLE
 from tests.made_library import STEPS, made_library
@@ -88,3 +90,57 @@ def test_the_dislikes_of_one_person_change_their_list_and_nobody_elses(library):
     assert not set(after[PERSON]) & set(unloved)
     assert sum(one.split("/")[0] == kind for one in after[PERSON]) < sum(one.split("/")[0] == kind for one in before[PERSON])
     assert {user: after[user] for user in after if user != PERSON} == {user: before[user] for user in before if user != PERSON}
+
+
+def scores_of(recommender, user_id: str, **knobs: float) -> dict[str, float]:
+    return {one.media_id: one.score for one in recommender.recommend(user_id, 100, diversity=0, per_creator=1000, **knobs)}
+
+
+def test_without_the_items_of_the_class_that_a_reason_names_the_item_falls(library, monkeypatch):
+    recommender = library.recommender()
+    histories, fell = type(recommender.histories), []
+    for user_id in recommender.users:
+        top = next(iter(recommender.recommend(user_id, 1, diversity=0)))
+        if top.why.label is None:
+            continue
+        history = recommender.histories.of_user(user_id)
+        rest = {item: kept for item, kept in history.opinions.items() if top.why.label not in recommender.catalogue.labels[item]}
+        before = scores_of(recommender, user_id)[top.media_id]
+        without = replace(history, opinions=rest)
+        with monkeypatch.context() as patched:
+            patched.setattr(histories, "of_user", lambda _self, _user, known=without: known)
+            fell.append(scores_of(recommender, user_id)[top.media_id] < before)
+    assert len(fell) > 10
+    assert sum(fell) / len(fell) > 0.9
+
+
+def test_an_item_that_quality_put_on_a_list_falls_with_its_quality(library):
+    recommender = library.recommender()
+    named = [one for user_id in recommender.users for one in [recommender.recommend(user_id, 1, diversity=0, quality=0.8)[0]]]
+    assert {one.why.part for one in named} == {"quality"}
+    for user_id, one in zip(recommender.users, named, strict=True):
+        lowered = recommender.views.quality.copy()
+        lowered[recommender.catalogue.index.place[one.media_id]] = 0.0
+        worse = replace(recommender, views=replace(recommender.views, quality=lowered))
+        assert scores_of(worse, user_id, quality=0.8)[one.media_id] < one.score
+
+
+def test_a_reason_in_parts_says_what_its_line_says_in_table_and_service(library):
+    recommender = library.recommender()
+    texts = {one: terms(recommender.catalogue.words[one]) for one in recommender.catalogue.index.items}
+    listed = [one for user_id in recommender.users for one in recommender.recommend(user_id, 10, diversity=0.6)]
+    assert {one.why.because for one in listed} == {"score", "variety"}
+    worded = [one for one in listed if one.why.words]
+    assert worded
+    for one in listed:
+        assert one.reason.startswith("for a change") == (one.why.because == "variety" or one.why.part == "none")
+        assert all(word in texts[one.media_id] and any(word in texts[cause] for cause in one.causes) for word in one.why.words)
+        assert all(word in one.reason for word in one.why.words)
+        assert one.why.label is None or f"both {one.why.label}" in one.reason
+    row = library.ledger.rows("recommendations", WHOLE, ["media_ids", "reasons", "whys"]).to_pylist()[0]
+    told = [json.loads(why) for why in row["whys"]]
+    assert len(told) == len(row["media_ids"])
+    assert {"part", "because", "causes", "label", "words", "missing", "beyond_cap"} == set(told[0])
+    with TestClient(create_app(library.ledger, library.blobs, source=None, log=library.log)) as client:  # type: ignore[arg-type]
+        first = client.get(f"/v1/recommendations/{PERSON}").json()[0]
+    assert first["why"]["part"] and set(first["why"]) < set(told[0])

@@ -50,7 +50,7 @@ def show_ranked(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
     if as_json:
         show_json(list(rows))
         return
-    columns = [name for name in rows[0] if name != "causes"] if rows else ["media_id", "score"]
+    columns = [name for name in rows[0] if name not in ("causes", "why")] if rows else ["media_id", "score"]
     show_table(columns, [[row[name] for name in columns] for row in rows])
 
 

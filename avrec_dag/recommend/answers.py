@@ -1,6 +1,6 @@
 """What an answer says of one item."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from avrec_dag.moments import Moment
 
@@ -20,6 +20,38 @@ class Recommendation:
     score: float
     reason: str
     causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Why:
+    """A reason in parts, for programs, which may say it in other words.
+
+    Attributes:
+        part: The part of the score that adds most: a model, quality, or none where nothing speaks for the item.
+        because: What put it on the list: its score, variety, or the mix of classes that the person likes.
+        label: A class that it shares with the first cause.
+        missing: The class that the list lacked, where the mix put it there.
+        words: What it shares with the causes in title, tags and description, rarest first, where likeness of content speaks for it.
+        beyond_cap: It is one more of its creator than usual, as little else was left.
+    """
+
+    part: str = "none"
+    because: str = "score"
+    label: str | None = None
+    missing: str | None = None
+    words: tuple[str, ...] = ()
+    beyond_cap: bool = False
+
+
+@dataclass(frozen=True)
+class Advice(Recommendation):
+    """One item of a person's list.
+
+    Attributes:
+        why: The reason in parts.
+    """
+
+    why: Why = field(default_factory=Why)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The items that can be recommended, and what answers say about them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,10 +48,12 @@ class Catalogue:
     group_of: Mapping[str, str] = field(default_factory=dict)
     moments: Moments = field(default_factory=Moments.none)
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         """What reasons may mention."""
-        return Facts(self.index.items, self.titles, self.labels)
+        terms = dict(zip(self.index.items, self.terms, strict=True))
+        held_by = Counter(word for words_of in self.terms for word in words_of)
+        return Facts(self.index.items, self.titles, self.labels, terms, held_by)
 
     @cached_property
     def terms(self) -> tuple[frozenset[str], ...]:

@@ -22,11 +22,19 @@ class Facts:
         items: Ids in the order of the scores.
         titles: Item -> its title; an item without one is called by its id.
         labels: Item -> its classes.
+        terms: Item -> the words of its title, tags and description (`words.terms`).
+        held_by: Word -> how many items have it.
     """
 
     items: tuple[str, ...]
     titles: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    terms: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    held_by: Mapping[str, int] = field(default_factory=dict)
+
+    def shared_label(self, one: str, other: str) -> str | None:
+        """A class that both items have."""
+        return next((label for label in self.labels.get(one, ()) if label in self.labels.get(other, ())), None)
 
     def name(self, media_id: str) -> str:
         """The title in quotes, else the id."""
@@ -41,11 +49,13 @@ class Reason:
         text: One line for people.
         part: The part of the score that adds most: linear, content, popularity, quality, or none where nothing speaks for it.
         causes: The items of the person's history behind that part, strongest first.
+        place: What re-ranking says of its place.
     """
 
     text: str
     part: str
     causes: tuple[str, ...] = ()
+    place: Listed = field(default_factory=lambda: Listed(-1))
 
 
 def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, items: Sequence[int]) -> dict[str, np.ndarray]:
@@ -104,15 +114,10 @@ def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...
 
 
 def _shared_class(facts: Facts, media_id: str, cause: str) -> str:
-    shared = [label for label in facts.labels.get(media_id, ()) if label in facts.labels.get(cause, ())]
-    return f" (both {shared[0]})" if shared else ""
+    shared = facts.shared_label(media_id, cause)
+    return f" (both {shared})" if shared else ""
 
 
 def noted(reason: Reason, place: Listed) -> Reason:
     """The same reason with what put the item on the list besides its score."""
-    text = reason.text
-    if place.because == "variety" and reason.part != "none":
-        text = f"for a change: {text}"
-    elif place.because == "mix":
-        text = f"for your mix of classes{f', {place.missing} among them' if place.missing else ''}: {text}"
-    return replace(reason, text=text + ("; more of its creator than usual, as little else is left" if place.beyond_cap else ""))
+    return replace(reason, place=place)

@@ -22,6 +22,7 @@ from avrec_dag.recommend.reranking.knobs import Changes, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.searching import Searcher
 from avrec_dag.recommend.settings import K
+from avrec_dag.recommend.telling import advice
 from avrec_dag.storage import Blobs
 
 _BATCH = 256
@@ -164,4 +165,4 @@ class Recommender:
         reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
         scored = (1.0 / (1.0 + np.exp(-final[chosen]))).tolist()
         names = [self.catalogue.facts.items[item] for item in chosen]
-        return [Recommendation(name, score, why.text, why.causes) for name, score, why in zip(names, scored, reasons, strict=True)]
+        return [advice(name, score, why, self.catalogue.facts) for name, score, why in zip(names, scored, reasons, strict=True)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from avrec_dag.duplicates.groups import groups
@@ -9,7 +10,7 @@ from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.moderation.decisions import withheld
 from avrec_dag.recommend import catalogue, evaluation, health, model
-from avrec_dag.recommend.answers import Recommendation
+from avrec_dag.recommend.answers import Advice, Recommendation
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.recommend.model import Model
@@ -108,6 +109,7 @@ def _list_row(user_id: str, version: str, model_version: str, chosen: list[Recom
         "media_ids": media_ids,
         "scores": [one.score for one in chosen],
         "reasons": [one.reason for one in chosen],
+        "whys": [json.dumps({"causes": one.causes, **asdict(one.why)}, ensure_ascii=False) for one in chosen if isinstance(one, Advice)],
         "model_version": model_version,
     }
     return Row(user_id, version, {"list": digest(media_ids)}, values)

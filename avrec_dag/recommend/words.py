@@ -9,7 +9,7 @@ _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\W_]+?(?=[\u304
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
-_GRAMMAR = frozenset(
+GRAMMAR = frozenset(
     (
         "a",
         "an",
@@ -39,7 +39,7 @@ _GRAMMAR = frozenset(
 def asked(query: str) -> frozenset[str]:
     """The terms of a query without English words of grammar, which name nothing; all of them where nothing else is asked."""
     found = terms(query)
-    return found - _GRAMMAR or found
+    return found - GRAMMAR or found
 
 
 def terms(text: str) -> frozenset[str]:

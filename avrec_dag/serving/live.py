@@ -116,7 +116,7 @@ class Live:
         return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows})
 
     def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
-        from avrec_dag.recommend.answers import Found
+        from avrec_dag.recommend.answers import Advice, Found
 
         labels = now.recommender.catalogue.labels
         return [
@@ -129,6 +129,7 @@ class Live:
                 "kind": now.media[one.media_id]["kind"],
                 "duration_s": now.media[one.media_id]["duration_s"],
                 "labels": list(labels.get(one.media_id, ())),
+                **({"why": asdict(one.why)} if isinstance(one, Advice) else {}),
                 **({"moment": asdict(one.moment) if one.moment else None} if isinstance(one, Found) else {}),
             }
             for one in found
