@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from avrec_dag.cli import trial
 from avrec_dag.feedback import Event
 from avrec_dag.items import Row
 from avrec_dag.recommend import stage
@@ -144,3 +145,27 @@ def test_a_reason_in_parts_says_what_its_line_says_in_table_and_service(library)
     with TestClient(create_app(library.ledger, library.blobs, source=None, log=library.log)) as client:  # type: ignore[arg-type]
         first = client.get(f"/v1/recommendations/{PERSON}").json()[0]
     assert first["why"]["part"] and set(first["why"]) < set(told[0])
+
+
+def test_the_demo_ends_with_lists_and_their_reasons(library, capsys):
+    told = trial.lists(library.ledger)
+    everyone = stored(library)
+    assert [one["user_id"] for one in told] == sorted(everyone)[:2]
+    assert all([place["media_id"] for place in one["items"]] == everyone[one["user_id"]][:3] for one in told)
+    assert all(place["reason"] for one in told for place in one["items"])
+    facts = {"items": 1, "real": 0, "made": 1, "people": 2, "trouble": ""}
+    summary = {
+        "assets": {},
+        "failures": [],
+        "checks": [],
+        "errors": [],
+        "stopped": "",
+        "items": 0,
+        "computed": 0,
+        "runs": 0,
+        "seconds": 0.0,
+    }
+    trial.show({**summary, "library": facts, "lists": told, "bars": [], "parts": {}, "report": "report.html"})
+    shown = capsys.readouterr().out
+    assert f"What {told[0]['user_id']} should watch next, and why" in shown
+    assert told[0]["items"][0]["media_id"] in shown

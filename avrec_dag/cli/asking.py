@@ -68,11 +68,12 @@ def recommend(
     )
     library = opened()
     try:
-        library.settings.knobs.turned(**changes)
+        knobs = library.settings.knobs.turned(**changes)
     except ValueError as error:
         raise SettingError(str(error)) from None
     found = library.recommender.recommend(user, k, events=library.log.of_user(user), **changes)
     output.show_ranked([asdict(one) for one in found], as_json)
+    output.say(f"made with {knobs.canonical().replace(',', ', ')}")
 
 
 def classify(path: Annotated[str, typer.Argument(help="A media file, or an item of the library.")], as_json: Json = False) -> None:

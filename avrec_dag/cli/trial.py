@@ -14,6 +14,7 @@ from avrec_dag.demo import people
 from avrec_dag.demo.bars import Bar, measured
 from avrec_dag.demo.library import lay_out
 from avrec_dag.errors import SettingError
+from avrec_dag.ledger import Ledger
 
 PACKAGES, REPORT = Path("var/packages"), Path("var/report.html")
 
@@ -44,11 +45,27 @@ def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any
             "items": library.ledger.counts("raw_media").ok, "real": len(laid.real), "made": len(laid.made),
             "people": library.ledger.counts("interactions").ok, "written": laid.written, "events_added": added, "trouble": laid.trouble,
         },
+        "lists": lists(library.ledger),
         "bars": [_told(bar) for bar in bars],
         "parts": {name: round(seconds, 1) for name, seconds in parts.items()},
         "report": str(REPORT),
         "ok": ran.ok and all(bar.cleared for bar in bars),
     }  # fmt: skip
+
+
+def lists(ledger: Ledger, people: int = 2, places: int = 3) -> list[dict[str, Any]]:
+    """The beginning of the lists of some people, each place with its reason."""
+    rows = ledger.rows("recommendations", None, ["media_ids", "reasons"]).to_pylist()
+    return [
+        {
+            "user_id": row["user_id"],
+            "items": [
+                {"media_id": media_id, "reason": reason}
+                for media_id, reason in zip(row["media_ids"][:places], row["reasons"][:places], strict=True)
+            ],
+        }
+        for row in sorted(rows, key=lambda row: row["user_id"])[:people]
+    ]
 
 
 def show(told: dict[str, Any]) -> None:
@@ -61,6 +78,10 @@ def show(told: dict[str, Any]) -> None:
     )
     if library["trouble"]:
         print_(f"Some real clips are missing and the demo goes on without them: {library['trouble']}", markup=False)
+    for one in told["lists"]:
+        print_(f"\nWhat {one['user_id']} should watch next, and why:", markup=False)
+        output.show_table(["media_id", "reason"], [[place["media_id"], place["reason"]] for place in one["items"]])
+    print_()
     for bar in told["bars"]:
         verdict = "ok" if bar["cleared"] else "MISSED"
         times = f"{bar['times']:.1f}x" if bar["times"] is not None else "not measured"
