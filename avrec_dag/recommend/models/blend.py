@@ -129,6 +129,7 @@ class Blend:
             open_to=open_to,
             target=np.zeros(len(targets), np.int64),
             importance=np.ones(len(targets)),
+            offset=weighing.stood_for(open_to, (~shut).sum(axis=1), self.settings.top),
         )
 
     def _raw(self, histories: Interactions) -> Iterator[Array]:

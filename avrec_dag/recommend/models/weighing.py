@@ -84,6 +84,7 @@ class Examples:
         open_to: (people, candidates) bool; a candidate that stands twice in a row is open once.
         target: (people,) place of the held-out item among the candidates.
         importance: (people,) float64, summing to 1.
+        offset: (people, candidates) float32, added to the logits: the logarithm of for how many items a candidate stands.
     """
 
     z: Array
@@ -92,6 +93,7 @@ class Examples:
     open_to: NDArray[np.bool_]
     target: NDArray[np.int64]
     importance: NDArray[np.float64]
+    offset: Array | float = 0.0
 
 
 def drawn(z: Sequence[Array], targets: NDArray[np.int64], *, top: int, at_random: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
@@ -118,6 +120,23 @@ def drawn(z: Sequence[Array], targets: NDArray[np.int64], *, top: int, at_random
     return columns, ~again & np.isfinite(np.take_along_axis(z[0], columns, axis=1))
 
 
+def stood_for(open_to: NDArray[np.bool_], could: NDArray[np.int64], at_random: int) -> Array:
+    """The logarithm of for how many items each candidate stands (stratified sampling of the softmax's sum).
+
+    The best of each component stand for themselves, those drawn at random for all others. Without it a held-out item that no component has
+    among its best is compared with such alone as were chosen for their high scores, and scores seem to count for nothing.
+
+    Args:
+        open_to: (people, candidates) as `drawn` gives it.
+        could: (people,) how many items could be recommended.
+        at_random: So many of the last candidates were drawn at random.
+    """
+    random = np.arange(open_to.shape[1]) >= open_to.shape[1] - at_random
+    others = could - (open_to & ~random).sum(axis=1)
+    each = np.maximum(others, 1) / np.maximum((open_to & random).sum(axis=1), 1)
+    return np.where(random, np.log(each)[:, None], 0.0).astype(np.float32)
+
+
 def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
     """The theta of the highest penalised likelihood, by L-BFGS.
 
@@ -138,7 +157,7 @@ def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         theta = flat.reshape(shape)
         personal = np.einsum("uf,cfg->ucg", examples.users, theta.astype(np.float32)).reshape(people, -1, 1)
-        logits = np.where(examples.open_to, (crossed @ personal)[:, :, 0], -np.inf)
+        logits = np.where(examples.open_to, (crossed @ personal)[:, :, 0] + examples.offset, -np.inf)
         logits -= logits.max(axis=1, keepdims=True)
         shares = np.exp(logits)
         total = shares.sum(axis=1, keepdims=True)
