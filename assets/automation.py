@@ -192,6 +192,18 @@ def nightly_feedback(context: dg.ScheduleEvaluationContext, feedback: Feedback) 
     return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("nobody has done anything yet")
 
 
+@dg.schedule(job=collect_feedback, cron_schedule="30 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def hourly_feedback(context: dg.ScheduleEvaluationContext, store: Store, feedback: Feedback) -> dg.RunRequest | dg.SkipReason:
+    """What people did today, as far as the table does not hold it: `what_follows` lets the recommender learn on from it."""
+    now = context.scheduled_execution_time
+    day = f"{now:%Y-%m-%d}"
+    if day not in feedback.log.days():
+        return dg.SkipReason("nobody has done anything today")
+    if sum(1 for _ in feedback.log.events(day)) == store.ledger.rows("feedback_events", day, columns=[]).num_rows:
+        return dg.SkipReason("nobody has done anything since")
+    return dg.RunRequest(run_key=f"{day}:{now:%H}", partition_key=day)
+
+
 nightly_training = dg.ScheduleDefinition(
     name="nightly_training",
     job=train_classifier,
@@ -199,12 +211,13 @@ nightly_training = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Labels and, where there is reason to, a new classifier; what follows is classified and recommended anew.",
 )
-nightly_lists = dg.ScheduleDefinition(
-    name="nightly_lists",
+nightly_refit = dg.ScheduleDefinition(
+    name="nightly_refit",
     job=recommend,
     cron_schedule="0 5 * * *",
+    run_config={"ops": {"recommender": {"config": {"anew": True}}}},
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Everyone's list at least once a day, even where some run of the night failed.",
+    description="The recommender fitted from nothing and measured, and everyone's list, even where some run of the night failed.",
 )
 weekly_refit = dg.ScheduleDefinition(
     name="weekly_refit",
@@ -215,4 +228,4 @@ weekly_refit = dg.ScheduleDefinition(
     description="A challenger trained from the beginning, where the last one was an update: what many updates may have lost comes back.",
 )
 SENSORS = [media_arrivals, label_arrivals, what_follows]
-SCHEDULES = [nightly_catch_up, nightly_feedback, nightly_training, nightly_lists, weekly_refit]
+SCHEDULES = [nightly_catch_up, hourly_feedback, nightly_feedback, nightly_training, nightly_refit, weekly_refit]

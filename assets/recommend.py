@@ -7,6 +7,7 @@ from assets.results import materialized
 from avrec_dag.feedback.stage import update_interactions
 from avrec_dag.recommend import indexing, stage
 from avrec_dag.recommend.judging import update_health
+from avrec_dag.recommend.training import update_recommender
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.lists import Lists
@@ -20,10 +21,21 @@ def interactions(context: dg.AssetExecutionContext, store: Store, feedback: Feed
     return materialized(update_interactions(store.ledger, step, rules=feedback.rules, run_id=context.run.run_id), store)
 
 
+class Learning(dg.Config):
+    """How the recommender is trained.
+
+    Attributes:
+        anew: From nothing, not from where it stands.
+    """
+
+    anew: bool = False
+
+
 @dg.asset(**graph.of("recommender"), kinds={"numpy", "safetensors"})
-def recommender(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-    """The linear model of who likes what together with what."""
-    outcome = stage.update_recommender(store.ledger, store.blobs, graph.STEPS["recommender"], run_id=context.run.run_id)
+def recommender(context: dg.AssetExecutionContext, config: Learning, store: Store, compute: Compute) -> dg.MaterializeResult:
+    """The blend of models that says who would want what: it learns on from what people did since, or is fitted from nothing."""
+    step, models = graph.STEPS["recommender"], compute.recommender
+    outcome = update_recommender(store.ledger, store.blobs, step, models=models, anew=config.anew, run_id=context.run.run_id)
     return materialized(outcome, store)
 
 
@@ -36,11 +48,11 @@ def item_index(context: dg.AssetExecutionContext, store: Store, compute: Compute
 
 
 @dg.asset(**graph.of("recommender_evaluation"), kinds={"numpy", "parquet"})
-def recommender_evaluation(context: dg.AssetExecutionContext, store: Store, lists: Lists) -> dg.MaterializeResult:
-    """NDCG, recall and coverage of each trained recommender on held-out behaviour, beside popularity; older ones stay."""
-    step = graph.STEPS["recommender_evaluation"]
-    run_id = context.run.run_id
-    return materialized(stage.update_recommender_evaluation(store.ledger, store.blobs, step, knobs=lists.knobs, run_id=run_id), store)
+def recommender_evaluation(context: dg.AssetExecutionContext, store: Store, compute: Compute, lists: Lists) -> dg.MaterializeResult:
+    """NDCG, recall and coverage of each model and of their blend on held-out behaviour, for every fit from nothing; older ones stay."""
+    step, models, run_id = graph.STEPS["recommender_evaluation"], compute.recommender, context.run.run_id
+    update = stage.update_recommender_evaluation
+    return materialized(update(store.ledger, store.blobs, step, models=models, knobs=lists.knobs, run_id=run_id), store)
 
 
 @dg.asset(**graph.of("recommendations"), kinds={"faiss", "parquet"})

@@ -61,6 +61,7 @@ class Recipe:
         dnsmos: `name@digest` of the model that judges speech, or `off`.
         feedback: `name@digest` of what each kind of event says (`feedback.Rules.identity`).
         lists: Canonical text of what counts how much in lists of recommendations.
+        recommender: The models that recommend, joined by `+`.
     """
 
     frame_encoder: str
@@ -76,6 +77,7 @@ class Recipe:
     dnsmos: str = "off"
     feedback: str = ""
     lists: str = ""
+    recommender: str = ""
 
 
 def graph(recipe: Recipe) -> dict[str, Step]:
@@ -147,11 +149,11 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"technical_quality": ("score",), "content_classes": ("classes",), "frame_embeddings": ("vector",), "interactions": (),
               "comment_sentiment": ("sentiment",), "aesthetic_model": ("model",)},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes", "frame_embeddings"}), partition="whole"),
-        Step("recommender", "1", {"interactions": ("history",), "fused_features": ("vector", "joint")}, partition="whole"),
+        Step("recommender", f"2:{r.recommender}", {"interactions": ("history",), "fused_features": ("vector", "joint")}, partition="whole"),
         Step("item_index", "3", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
-        Step("recommender_evaluation", f"2:{r.lists}",
-             {"recommender": ("model",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
+        Step("recommender_evaluation", f"3:{r.lists}",
+             {"recommender": ("refit",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
               "moderation_decisions": ()}, partition="whole"),
         Step("recommendations", f"3:{r.lists}",
              {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),

@@ -7,6 +7,7 @@ from avrec_dag.engine import Engine, engine
 from avrec_dag.incremental import advance
 from avrec_dag.items import Outcome, Task
 from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.recommend.model import DEFAULT
 from avrec_dag.steps import Step
 from resources.slots import release_lost
 
@@ -21,6 +22,7 @@ class Compute(dg.ConfigurableResource):
         dnsmos: Who judges how speech sounds.
         screen_text: The reader of text on screen.
         moderation: The model that scores pictures for moderation.
+        recommender: The models that recommend, joined by `+`.
     """
 
     engine: str = "local"
@@ -29,6 +31,7 @@ class Compute(dg.ConfigurableResource):
     dnsmos: str = "auto"
     screen_text: str = "off"
     moderation: str = "packaged"
+    recommender: str = DEFAULT
     _running: Engine | None = PrivateAttr(default=None)
 
     def advance(

@@ -9,6 +9,7 @@ from typing import TypeVar
 from avrec_dag.errors import SettingError
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.moderation.policy import Policy
+from avrec_dag.recommend.model import DEFAULT, names_of
 from avrec_dag.recommend.reranking.knobs import METHODS, MOST_PER_CREATOR, Knobs, method_of
 from avrec_dag.steps import Recipe
 from resources.compute import Compute
@@ -42,6 +43,7 @@ class Settings:
             much in a list.
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
+        recommender: AVREC_RECOMMENDER: the models that recommend, joined by `+`.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -57,6 +59,7 @@ class Settings:
     screen_text: str = "off"
     moderation: str = "packaged"
     moderation_policy: Policy = field(default_factory=Policy)
+    recommender: str = DEFAULT
     sampling: Sampling = field(default_factory=Sampling)
     knobs: Knobs = field(default_factory=Knobs)
     feedback_weights: str = "default"
@@ -84,6 +87,7 @@ class Settings:
             screen_text=env.get("AVREC_SCREEN_TEXT") or cls.screen_text,
             moderation=env.get("AVREC_MODERATION") or cls.moderation,
             moderation_policy=Policy.read(env.get("AVREC_MODERATION_POLICY") or Policy().canonical()),
+            recommender=env.get("AVREC_RECOMMENDER") or cls.recommender,
             sampling=Sampling(
                 _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
                 _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
@@ -98,7 +102,7 @@ class Settings:
         """What of the settings enters the code versions.
 
         Raises:
-            SettingError: No encoder preset or recogniser has this name, or it is not installed.
+            SettingError: No encoder preset, recogniser or model has this name, or it is not installed.
         """
         from avrec_dag.encoders import recognition, screen_text
         from avrec_dag.encoders.packaged import dnsmos
@@ -118,6 +122,7 @@ class Settings:
             dnsmos=listener.identity if listener else recognition.OFF,
             feedback=read_rules(self.feedback_weights).identity,
             lists=self.knobs.canonical(),
+            recommender="+".join(names_of(self.recommender)),
         )
 
     def resources(self) -> dict[str, object]:
@@ -141,6 +146,7 @@ class Settings:
                 dnsmos=self.dnsmos,
                 screen_text=self.screen_text,
                 moderation=self.moderation,
+                recommender=self.recommender,
             ),
             "feedback": Feedback(url=self.feedback, weights=self.feedback_weights),
             "lists": Lists(**asdict(self.knobs)),

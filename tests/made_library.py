@@ -13,6 +13,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import indexing, stage
 from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.live import Recommender
+from avrec_dag.recommend.training import update_recommender
 from avrec_dag.steps import WHOLE, Recipe, Step, graph
 from avrec_dag.storage import Blobs
 from avrec_dag.synthetic_behaviour import MadeItem, make_events
@@ -71,7 +72,7 @@ class MadeLibrary:
         outcomes = [
             *days,
             update_interactions(self.ledger, STEPS["interactions"]),
-            stage.update_recommender(self.ledger, self.blobs, STEPS["recommender"]),
+            update_recommender(self.ledger, self.blobs, STEPS["recommender"]),
             indexing.update_index(self.ledger, self.blobs, STEPS["item_index"]),
             stage.update_recommendations(self.ledger, self.blobs, STEPS["recommendations"]),
         ]

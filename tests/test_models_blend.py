@@ -14,9 +14,12 @@ from hypothesis.extra import numpy as hnp
 from avrec_dag.errors import SettingError
 from avrec_dag.recommend.models import weighing
 from avrec_dag.recommend.models.base import Files, Interactions, Model
-from avrec_dag.recommend.models.blend import Blend, BlendSettings, last_out
+from avrec_dag.recommend.models.blend import Blend, BlendSettings
 from avrec_dag.recommend.models.content import Content, ContentSettings, centred
-from avrec_dag.recommend.models.weighing import Examples, learn, standardise
+from avrec_dag.recommend.models.effects import of_events
+from avrec_dag.recommend.models.item_knn import ItemKnn
+from avrec_dag.recommend.models.popularity import Popularity
+from avrec_dag.recommend.models.weighing import Examples, last_out, learn, standardise
 
 N_ITEMS, DIM = 60, 8
 
@@ -87,8 +90,14 @@ def people(n: int, seed: int = 0) -> tuple[Interactions, np.ndarray]:
     return interactions(histories), rng.integers(N_ITEMS // 2, N_ITEMS, n)
 
 
+def blended(*components: Model, people: int = 4000) -> Blend:
+    blend = Blend(BlendSettings(top=15, people=people))
+    blend.compose({one.name: one for one in components})
+    return blend
+
+
 def weighed(components: list[Model], histories: Interactions, targets: np.ndarray) -> Blend:
-    blend = Blend(components, BlendSettings(top=15))
+    blend = blended(*components)
     blend.known(histories)
     blend.weigh(histories, targets)
     return blend
@@ -215,22 +224,34 @@ def test_holding_out_takes_the_newest_like_and_what_came_after_and_leaves_who_ha
 def test_a_blend_read_back_scores_the_same_and_a_model_it_does_not_know_is_named():
     vectors = np.random.default_rng(0).normal(size=(N_ITEMS, DIM)).astype(np.float32)
     data = replace(people(200)[0], vectors=vectors)
-    blend = Blend([Table(drawn(np.zeros(200, int), 1.0, 1)), Content()])
+    blend = blended(Popularity(), Content())
     blend.fit(data)
     files = blend.save()
     assert all(name.endswith((".json", ".safetensors")) for name in files)
-    again = Blend.load(files, {"table": Table, "content": Content})
-    again.components[0].score_of = blend.components[0].score_of
-    np.testing.assert_array_equal(again.score(data), blend.score(data))
-    with pytest.raises(SettingError, match="made of content"):
-        Blend.load(files, {"table": Table})
+    np.testing.assert_array_equal(Blend.load(files).score(data), blend.score(data))
+    unknown = {**files, "blend.json": files["blend.json"].replace(b'"popularity"', b'"fortune"')}
+    with pytest.raises(SettingError, match="made of fortune"):
+        Blend.load(unknown)
+
+
+def test_tuned_on_what_came_next_it_knows_who_is_worth_hearing():
+    train, targets = people(300)
+    valid = replace(interactions([[int(target)] for target in targets]), users=train.users)
+    good, noise = Table(drawn(targets, 2.0, 1)), Noise(drawn(targets, 0.0, 2))
+    blend = blended(good, noise)
+    blend.tune(train, valid)
+    parts = blend.parts(train).values
+    assert parts["table"].std() > 3 * parts["noise"].std()
+    before = blend.weights
+    blend.compose({"table": Table(good.score_of), "noise": Noise(noise.score_of)})
+    assert blend.weights is before
 
 
 def test_the_same_seed_learns_the_same_weights():
     data = people(300)[0]
     thetas = []
     for seed in (1, 1):
-        blend = Blend([Table(drawn(np.zeros(300, int), 1.0, 1))], BlendSettings(people=50))
+        blend = blended(Table(drawn(np.zeros(300, int), 1.0, 1)), people=50)
         blend.fit(data, seed=seed)
         thetas.append(blend.weights.theta)
     np.testing.assert_array_equal(*thetas)
@@ -239,7 +260,7 @@ def test_the_same_seed_learns_the_same_weights():
 def test_items_that_came_since_are_scored_by_content_and_items_that_left_by_nothing():
     vectors = np.random.default_rng(0).normal(size=(N_ITEMS, DIM)).astype(np.float32)
     vectors[1] = vectors[0]
-    blend = Blend([Table(lambda _: np.arange(N_ITEMS)), Content()])
+    blend = blended(Table(lambda _: np.arange(N_ITEMS)), Content())
     blend.known(interactions([[0]], vectors))
     moved = interactions([[2]], vectors[[1, 5, 0, *range(3, N_ITEMS)]])  # over "new", i5, i0, i3 ...: i1 and i2 are gone
     moved = replace(moved, items=("new", "i5", "i0", *(f"i{n}" for n in range(3, N_ITEMS))))
@@ -254,7 +275,7 @@ def test_items_that_came_since_are_scored_by_content_and_items_that_left_by_noth
 @pytest.mark.parametrize("histories", [[], [[]], [[3]], [[3], []]])
 def test_nobody_nothing_and_one_event_fit_and_score(histories):
     data = interactions(histories, np.zeros((N_ITEMS, DIM), np.float32))
-    blend = Blend([Table(), Content()])
+    blend = blended(Table(), Content())
     blend.fit(data)
     assert blend.score(data).shape == (len(histories), N_ITEMS)
     assert np.isfinite(blend.score(data)).all()
@@ -287,6 +308,21 @@ def test_centring_leaves_unknown_items_at_zero_and_out_of_the_mean():
     assert np.abs(centred(vectors).mean(axis=0)).max() < 0.2
 
 
-def test_both_keep_the_protocol():
+def test_they_keep_the_protocol():
     assert isinstance(Content(), Model)
-    assert all(hasattr(Blend, name) for name in ("fit", "fit_partial", "score", "save", "load"))
+    assert isinstance(Blend(), Model)
+
+
+def test_what_an_event_does_is_what_the_score_loses_without_it_and_for_content_its_share():
+    vectors = np.random.default_rng(0).normal(size=(N_ITEMS, DIM)).astype(np.float32)
+    data = interactions([[3, 7, 9]], vectors)
+    blend = blended(ItemKnn(), Content())
+    blend.fit(interactions([[3, 7, 9, 11], [3, 11], [7, 11, 12], [9, 12]] * 3, vectors))
+    items = np.array([11, 12, 40])
+    found = of_events(blend, data, items)
+    content, knn = blend.components[1], blend.components[0]
+    np.testing.assert_allclose(found["content"].sum(axis=0), content.score(data)[0, items], atol=1e-5)
+    for event in range(3):
+        without = interactions([[item for place, item in enumerate([3, 7, 9]) if place != event]], vectors)
+        lost = (knn.score(data) - knn.score(without))[0, items]
+        np.testing.assert_allclose(found["item_knn"][event], lost, atol=1e-6)

@@ -13,6 +13,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import stage
 from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.live import Recommender
+from avrec_dag.recommend.training import update_recommender
 from avrec_dag.storage import Blobs
 from tests.made_library import STEPS, MadeLibrary, made_items, made_library, made_vectors
 
@@ -166,6 +167,9 @@ def test_on_held_out_behaviour_the_blend_beats_popularity_twice_over_and_each_of
 
 def test_measurements_are_kept_with_their_picture_and_intervals(library):
     library.log.add([like("made-user-005", unseen(library, "made-user-005"))])
+    library.refresh()
+    assert library.ledger.rows("recommender_evaluation").num_rows == 1  # it learned on, and was not fitted from nothing
+    update_recommender(library.ledger, library.blobs, STEPS["recommender"], anew=True)
     library.refresh()
     rows = library.ledger.rows("recommender_evaluation").to_pylist()
     assert len(rows) == 2

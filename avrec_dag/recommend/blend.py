@@ -1,25 +1,24 @@
-"""One score from four views of an item: behaviour (linear), content, popularity and quality, each on the person's own scale.
+"""One score of an item for a person: the blend of trained models on the person's own scale, and quality beside it.
 
-relevance = (1 - p) * (w * z(linear) + (1 - w) * z(content)) + p * z(popularity)
+relevance = z(sum of the parts of the trained blend), see `models.blend`
 score     = (1 - q) * relevance + q * z(quality)
 
-z() standardises over the items that the person has not met, so that the parts can be added: an EASE score has no unit of its own.
-w = n / (n + `KNOWN_AT`) grows with the n people who liked the item: behaviour carries what is known, content what is new.
-p = `KNOWN_AT_WEIGHT` / (`KNOWN_AT_WEIGHT` + the person's opinions) fades as the person becomes known; it is 1 for someone new.
+z() standardises over the items that the person has not met, so that the two can be added: a blend's score has no unit of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
-from avrec_dag.recommend import content
+from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.models.blend import Blend
+from avrec_dag.recommend.models.content import centred
+from avrec_dag.recommend.models.weighing import Array, standardise
 
-KNOWN_AT = 4.0
-"""An item that so many people liked is carried half by behaviour, half by content."""
-KNOWN_AT_WEIGHT = 0.5
-"""A person whose absolute weights add up to this is carried half by popularity."""
+QUALITY = "quality"
 
 
 @dataclass(frozen=True)
@@ -27,98 +26,74 @@ class Views:
     """What is known of the items, in one order.
 
     Attributes:
-        linear: (items, items) float32 weights of the linear model.
-        vectors: (items, d) float32 centred content vectors.
-        popularity: (items,) float32.
-        support: (items,) int64, how many people liked each.
+        items: Ids.
+        model: The trained blend; its own order of items may be another.
+        fused: (items, d) float32 unit vectors.
         quality: (items,) float32 in [0, 1].
     """
 
-    linear: sp.csr_matrix
-    vectors: np.ndarray
-    popularity: np.ndarray
-    support: np.ndarray
-    quality: np.ndarray
+    items: tuple[str, ...]
+    model: Blend
+    fused: Array
+    quality: Array
 
     @cached_property
-    def known(self) -> np.ndarray:
-        """The w in [0, 1] of each item (see the module); 0 where the linear model leaves an item out."""
-        taken = np.bincount(self.linear.indices, minlength=len(self.support)) > 0
-        return np.where(taken, self.support / (self.support + KNOWN_AT), 0.0).astype(np.float32)
+    def vectors(self) -> Array:
+        """(items, d) float32 centred content vectors."""
+        return centred(self.fused)
+
+    @cached_property
+    def support(self) -> np.ndarray:
+        """(items,) int64, how many people liked each when the model was fitted."""
+        return self.model.support_of(self.items)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of some people for all items, and what they are made of; all (people, items) float32 unless said.
+    """The scores of some people for all items, and what they are made of.
 
     Attributes:
-        final: The score; -inf where the person has met the item.
-        linear: What behaviour adds to it.
-        content: What likeness of content adds.
-        popularity: What popularity adds.
-        quality: What quality adds.
-        linear_scale: (people,) factor from a raw linear score to its z.
-        content_scale: (people,) the same for content.
+        final: (people, items) float32; -inf where the person has met the item.
+        parts: Part -> (people, items) float32, what it adds: every model of the blend by its name, and `QUALITY`. They add up to the
+            score, up to a constant per person.
+        factors: Model -> (people, items) float32: what one unit of its raw score adds.
     """
 
-    final: np.ndarray
-    linear: np.ndarray
-    content: np.ndarray
-    popularity: np.ndarray
-    quality: np.ndarray
-    linear_scale: np.ndarray
-    content_scale: np.ndarray
+    final: Array
+    parts: Mapping[str, Array]
+    factors: Mapping[str, Array]
+
+    def of(self, person: int) -> "Scores":
+        """One person's alone."""
+        row = slice(person, person + 1)
+        parts = {name: part[row] for name, part in self.parts.items()}
+        return Scores(self.final[row], parts, {name: factor[row] for name, factor in self.factors.items()})
+
+    @property
+    def relevance(self) -> Array:
+        """(people, items) float32 without quality, finite for items met, too."""
+        return sum((part for name, part in self.parts.items() if name != QUALITY), np.zeros_like(self.final))
 
 
-def unknown_share(weights: sp.csr_matrix) -> np.ndarray:
-    """The p in [0, 1] of each person (see the module): (people, items) -> float32 (people,)."""
-    opinions = np.asarray(abs(weights).sum(axis=1), dtype=np.float32).ravel()
-    return KNOWN_AT_WEIGHT / (KNOWN_AT_WEIGHT + opinions)
-
-
-def standardise(raw: np.ndarray, open_to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shift and scale each row to mean 0 and deviation 1 over the cells that are open.
-
-    Args:
-        raw: (rows, n) float32.
-        open_to: (rows, n) bool.
-
-    Returns:
-        The z scores, and the factor applied to each row (0 where all open cells are equal, and then every z is 0).
-    """
-    count = np.maximum(open_to.sum(axis=1), 1)
-    mean = np.where(open_to, raw, 0).sum(axis=1) / count
-    deviation = np.sqrt(np.where(open_to, (raw - mean[:, None]) ** 2, 0).sum(axis=1) / count)
-    # Below float32's resolution the differences are rounding, and stretching them would invent a preference.
-    sure = deviation > 1e-6 * np.maximum(np.abs(raw).max(axis=1, initial=0), 1e-30)
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=sure)
-    return ((raw - mean[:, None]) * scale[:, None]).astype(np.float32), scale.astype(np.float32)
-
-
-def blend(views: Views, weights: sp.csr_matrix, *, quality: float = 0.0) -> Scores:
+def blend(views: Views, histories: Interactions, *, quality: float = 0.0) -> Scores:
     """Score every item for some people.
 
     Args:
         views: What is known of the items.
-        weights: (people, items) opinions in [-1, 1]; every stored cell is an item met, which scores -inf.
+        histories: Of these people over `views.items`, with `views.fused` as their vectors; every item in them is met, and scores -inf.
         quality: q in [0, 1]: 0 ignores quality, 1 looks at nothing else.
     """
-    shape = (weights.shape[0], len(views.support))
-    open_to = np.ones(shape, dtype=bool)
-    open_to[np.repeat(np.arange(shape[0]), np.diff(weights.indptr)), weights.indices] = False
-    liked = weights.copy()
-    liked.data = np.maximum(liked.data, 0.0)
-    z_linear, linear_scale = standardise(np.asarray((liked @ views.linear).toarray(), dtype=np.float32), open_to)
-    z_content, content_scale = standardise(content.score(weights, views.vectors), open_to)
-    z_popularity, _ = standardise(np.broadcast_to(np.log1p(views.popularity), shape), open_to)
-    z_quality, _ = standardise(np.broadcast_to(views.quality, shape), open_to)
-    share = unknown_share(weights)[:, None]
-    known = views.known[None, :]
-    parts = {
-        "linear": (1 - quality) * (1 - share) * known * z_linear,
-        "content": (1 - quality) * (1 - share) * (1 - known) * z_content,
-        "popularity": (1 - quality) * share * z_popularity,
-        "quality": quality * z_quality,
-    }
-    final = np.where(open_to, sum(parts.values()), -np.inf).astype(np.float32)
-    return Scores(final=final, linear_scale=linear_scale, content_scale=content_scale, **parts)
+    open_to = histories.met.toarray() == 0
+    found = views.model.parts(histories)
+    summed = sum(found.values.values(), np.zeros(open_to.shape, np.float32))
+    relevance, scale = standardise(summed, open_to)
+    share = ((1 - quality) * scale[:, None]).astype(np.float32)
+    of_quality = quality * standardise(np.broadcast_to(views.quality, open_to.shape), open_to)[0]
+    final = np.where(open_to, (1 - quality) * relevance + of_quality, -np.inf).astype(np.float32)
+    parts = {name: share * value for name, value in found.values.items()} | {QUALITY: of_quality}
+    return Scores(final, parts, {name: share * factor for name, factor in found.factors.items()})
+
+
+def opinions(history: Interactions) -> sp.csr_matrix:
+    """(people, items) float32 in [-1, 1]: every item met with what is thought of it, a stored 0 where that is nothing; each once."""
+    return sp.csr_matrix((history.weights, history.columns, history.indptr), shape=(len(history.users), len(history.items)))

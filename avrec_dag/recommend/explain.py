@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import scipy.sparse as sp
+from numpy.typing import NDArray
 
-from avrec_dag.recommend import content
-from avrec_dag.recommend.blend import Scores, Views
+from avrec_dag.recommend.blend import QUALITY, Scores, Views
+from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.models.effects import of_events
+from avrec_dag.recommend.models.weighing import Array
 from avrec_dag.recommend.reranking.listing import Listed
 
+BEHAVIOUR, CONTENT, POPULARITY = "behaviour", "content", "popularity"
 NAMED = 2
 """So many items of the person's history are named at most."""
 
@@ -47,7 +50,7 @@ class Reason:
 
     Attributes:
         text: One line for people.
-        part: The part of the score that adds most: linear, content, popularity, quality, or none where nothing speaks for it.
+        part: The part of the score that adds most: behaviour, content, popularity, quality, or none where nothing speaks for it.
         causes: The items of the person's history behind that part, strongest first.
         place: What re-ranking says of its place.
     """
@@ -58,50 +61,52 @@ class Reason:
     place: Listed = field(default_factory=lambda: Listed(-1))
 
 
-def contributions(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, items: Sequence[int]) -> dict[str, np.ndarray]:
-    """What each item of one history adds to the linear and to the content part of some items' scores.
+def contributions(views: Views, history: Interactions, scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
+    """What each event of one history adds to the behaviour and to the content part of some items' scores.
 
     Args:
         views: As given to `blend`.
-        weights: (people, items), as given to `blend`.
-        scores: Its result.
-        person: Row.
+        history: One person's, as given to `blend`.
+        scores: That person's alone.
         items: Columns.
 
     Returns:
-        linear and content: (items asked for, met) float32, met in the order of the row's stored cells, up to the common factor of the
-        two parts, and up to the constant that standardising subtracts.
+        behaviour and content: (events, items asked for) float32, up to the constant that standardising subtracts.
     """
-    row = slice(weights.indptr[person], weights.indptr[person + 1])
-    met, known = weights.indices[row], views.known[items, None]
-    towards = sp.csr_matrix(views.linear[met]).T.tocsr()[items].toarray()
-    share = content.shares(sp.csr_matrix(weights[[person]])).data
-    alike = views.vectors[items] @ views.vectors[met].T
-    return {
-        "linear": known * scores.linear_scale[person] * np.maximum(weights.data[row], 0) * towards,
-        "content": (1 - known) * scores.content_scale[person] * share * alike,
-    }
+    added = {part: np.zeros((len(history), len(items)), np.float32) for part in (BEHAVIOUR, CONTENT)}
+    for name, effects in of_events(views.model, history, items).items():
+        if name != POPULARITY:
+            added[CONTENT if name == CONTENT else BEHAVIOUR] += scores.factors[name][0, items] * effects
+    return added
 
 
-def explain(views: Views, weights: sp.csr_matrix, scores: Scores, person: int, items: Sequence[int], facts: Facts) -> list[Reason]:
+def parts_of(scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
+    """What behaviour (all models of it together), content, popularity and quality add to some items of one person's scores."""
+    added = {part: np.zeros(len(items), np.float32) for part in (BEHAVIOUR, CONTENT, POPULARITY, QUALITY)}
+    for name, part in scores.parts.items():
+        added[name if name in added else BEHAVIOUR] += part[0, items]
+    return added
+
+
+def explain(views: Views, history: Interactions, scores: Scores, items: Sequence[int], facts: Facts) -> list[Reason]:
     """For each item, the part of the score that adds most, and what is behind it; arguments as in `contributions`."""
-    added = contributions(views, weights, scores, person, items)
-    row = slice(weights.indptr[person], weights.indptr[person + 1])
-    met, liked = weights.indices[row], weights.data[row] > 0
+    columns = np.asarray(items, np.int64)
+    parts = parts_of(scores, columns)
+    strongest = [max(parts, key=lambda name, place=place: parts[name][place]) for place in range(len(columns))]
+    added = contributions(views, history, scores, columns)
     reasons = []
-    for place, item in enumerate(items):
-        parts = {name: float(getattr(scores, name)[person, item]) for name in ("linear", "content", "popularity", "quality")}
-        part = max(parts, key=lambda name: parts[name])
-        if parts[part] <= 0:
+    for place, (item, part) in enumerate(zip(items, strongest, strict=True)):
+        if parts[part][place] <= 0:
             reasons.append(Reason("for a change: nothing in particular speaks for it yet", "none"))
-        elif part == "popularity":
+        elif part == POPULARITY:
             reasons.append(Reason(f"popular: {views.support[item]} people liked it", part))
-        elif part == "quality":
+        elif part == QUALITY:
             reasons.append(Reason(f"well made: quality {views.quality[item]:.2f}", part))
         else:
-            each = added[part][place]
-            order = [near for near in np.argsort(-each, kind="stable")[:NAMED] if each[near] > 0 and liked[near]]
-            reasons.append(_from_history(part, facts, facts.items[item], tuple(facts.items[met[near]] for near in order)))
+            each = added[part][:, place]
+            order = [event for event in np.argsort(-each, kind="stable")[:NAMED] if each[event] > 0 and history.weights[event] > 0]
+            causes = tuple(dict.fromkeys(facts.items[history.columns[event]] for event in order))
+            reasons.append(_from_history(part, facts, facts.items[item], causes))
     return reasons
 
 
@@ -109,7 +114,7 @@ def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...
     if not causes:
         return Reason("unlike what you did not care for", part)
     names = " and ".join(facts.name(cause) for cause in causes)
-    text = f"people who liked {names} liked this too" if part == "linear" else f"its content is like {names}, which you liked"
+    text = f"people who liked {names} liked this too" if part == BEHAVIOUR else f"its content is like {names}, which you liked"
     return Reason(text + _shared_class(facts, media_id, causes[0]), part, causes)
 
 

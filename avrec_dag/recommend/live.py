@@ -1,23 +1,23 @@
 """Answers in milliseconds: lists for anyone, similar items, search by words; from memory, over what the ledger last said."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Unpack
 
 import numpy as np
-import scipy.sparse as sp
 
 from avrec_dag.feedback import Event, Rules
 from avrec_dag.ledger import Ledger
-from avrec_dag.recommend import catalogue, content
+from avrec_dag.recommend import catalogue
 from avrec_dag.recommend.answers import Found, Recommendation
-from avrec_dag.recommend.blend import Scores, Views, blend
+from avrec_dag.recommend.blend import Scores, Views, blend, opinions
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.explain import explain, noted
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.interactions import COLUMNS, Histories
-from avrec_dag.recommend.model import Model
+from avrec_dag.recommend.model import Trained
+from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.reranking.knobs import Changes, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.searching import Searcher
@@ -26,6 +26,8 @@ from avrec_dag.recommend.telling import advice
 from avrec_dag.storage import Blobs
 
 _BATCH = 256
+_CELLS = 4_000_000
+"""So many scores are held at once, times the models."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Recommender:
         catalogue: The items.
         views: What is known of them, in the order of the index.
         histories: Everybody's opinions of them.
-        model_version: Hash of the trained model.
+        model_version: That of the row of the trained model.
         knobs: What counts how much, unless a request says otherwise.
     """
 
@@ -67,11 +69,10 @@ class Recommender:
         return cls.of(items, trained, histories, knobs)
 
     @classmethod
-    def of(cls, items: Catalogue, trained: Model, histories: Histories, knobs: Knobs | None = None) -> "Recommender":
+    def of(cls, items: Catalogue, trained: Trained, histories: Histories, knobs: Knobs | None = None) -> "Recommender":
         """From parts already in memory; `histories` must be over the order of `items.index`."""
-        model = trained.aligned(items.index.items)
-        views = Views(model.linear, content.centred(items.index.fused), model.popularity, model.support, items.quality)
-        return cls(items, views, histories, trained.digest, knobs or Knobs())
+        views = Views(items.index.items, trained.blend, items.index.fused, items.quality)
+        return cls(items, views, histories, trained.version, knobs or Knobs())
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -102,20 +103,25 @@ class Recommender:
             ValueError: When a knob is outside its range or k is negative.
         """
         knobs = self.knobs.turned(**changes)
-        history = self.histories.of_user(user_id).extended(events) if events else self.histories.of_user(user_id)
-        weights = history.row(self.catalogue.index.place)
-        scores = blend(self.views, weights, quality=knobs.quality_share)
-        return self._listed(weights, scores, 0, k, knobs, exclude)
+        history = self.history(user_id, events)
+        return self._listed(history, blend(self.views, history, quality=knobs.quality_share), k, knobs, exclude)
+
+    def history(self, user_id: str, events: Sequence[Event] = ()) -> Interactions:
+        """One person's opinions as models read them, with what they did since the tables were written."""
+        known = self.histories.of_user(user_id)
+        found = (known.extended(events) if events else known).interactions(self.catalogue.index.place, user_id, self.views.fused)
+        return replace(found, items=self.views.items)
 
     def recommend_all(self, user_ids: Collection[str], k: int = K) -> Iterator[tuple[str, list[Recommendation]]]:
         """The default list of each of these people who has a history, scored in batches."""
+        everyone = self.histories.interactions(self.views.fused)
         wanted = [row for row, user_id in enumerate(self.users) if user_id in user_ids]
-        for start in range(0, len(wanted), _BATCH):
-            rows = wanted[start : start + _BATCH]
-            weights = sp.csr_matrix(self.histories.weights[rows])
-            scores = blend(self.views, weights, quality=self.knobs.quality_share)
-            for place, row in enumerate(rows):
-                yield self.users[row], self._listed(weights, scores, place, k, self.knobs, ())
+        size = max(1, min(_BATCH, _CELLS // max(len(self.views.items), 1)))
+        for start in range(0, len(wanted), size):
+            some = replace(everyone.of(wanted[start : start + size]), items=self.views.items)
+            scores = blend(self.views, some, quality=self.knobs.quality_share)
+            for place, user_id in enumerate(some.users):
+                yield user_id, self._listed(some.of([place]), scores.of(place), k, self.knobs, ())
 
     def similar(self, media_id: str, k: int = K) -> list[Found]:
         """As `Searcher.similar`."""
@@ -132,9 +138,7 @@ class Recommender:
             user_id: Anyone; for somebody unknown, what suits most people.
             events: As for `recommend`.
         """
-        history = self.histories.of_user(user_id).extended(events) if events else self.histories.of_user(user_id)
-        scores = blend(self.views, history.row(self.catalogue.index.place))
-        return (scores.linear + scores.content + scores.popularity)[0]
+        return blend(self.views, self.history(user_id, events)).relevance[0]
 
     @cached_property
     def filter(self) -> Filter:
@@ -153,16 +157,13 @@ class Recommender:
         """What finds items by what they hold, whoever asks."""
         return Searcher(self.catalogue)
 
-    def _listed(
-        self, weights: sp.csr_matrix, scores: Scores, person: int, k: int, knobs: Knobs, exclude: Collection[str]
-    ) -> list[Recommendation]:
-        final, own = scores.final[person].copy(), sp.csr_matrix(weights[[person]])
-        items = self.catalogue.index.items
-        final[self.filter.columns([items[column] for column in own.indices], exclude)] = -np.inf
-        listed = self.reranker.listed(final, own, k, knobs)
+    def _listed(self, history: Interactions, scores: Scores, k: int, knobs: Knobs, exclude: Collection[str]) -> list[Recommendation]:
+        final, items = scores.final[0].copy(), self.catalogue.index.items
+        final[self.filter.columns([items[column] for column in history.columns], exclude)] = -np.inf
+        listed = self.reranker.listed(final, opinions(history), k, knobs)
         chosen = [one.position for one in listed]
-        explained = explain(self.views, weights, scores, person, chosen, self.catalogue.facts)
+        explained = explain(self.views, history, scores, chosen, self.catalogue.facts)
         reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
-        scored = (1.0 / (1.0 + np.exp(-final[chosen]))).tolist()
+        scored = (0.5 + 0.5 * final[chosen] / (1.0 + np.abs(final[chosen]))).tolist()
         names = [self.catalogue.facts.items[item] for item in chosen]
         return [advice(name, score, why, self.catalogue.facts) for name, score, why in zip(names, scored, reasons, strict=True)]

@@ -1,98 +1,83 @@
-"""The trained part of the recommender: fitted once, stored as safetensors and JSON, aligned to whatever the catalogue is now."""
+"""The trained part of the recommender: a blend of models, stored as safetensors and JSON."""
 
-import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+from numpy.typing import NDArray
 
-from avrec_dag.errors import MissingError
+from avrec_dag.errors import AvrecError, MissingError, SettingError
 from avrec_dag.ledger import Ledger
-from avrec_dag.recommend import linear
-from avrec_dag.recommend.interactions import Histories
-from avrec_dag.recommend.popularity import popularity, support
+from avrec_dag.recommend.models import registry
+from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.storage import Blobs
 
 TABLE, KEY = "recommender", "recommender"
-L2 = 10.0
-"""Ridge penalty. On made libraries of 40 to 200 people NDCG@10 was level from 2 to 50; on a public set of 22,000 people and 12,000 items
-(Amazon Beauty, last item held out) 10 was ahead of 200."""
+PEOPLE = "people.safetensors"
+DEFAULT = "linear+content+popularity"
+"""What is blended unless AVREC_RECOMMENDER says otherwise: closed forms, which a CPU fits in seconds."""
+
+
+def names_of(setting: str) -> tuple[str, ...]:
+    """The models that a setting such as `linear+content` names.
+
+    Raises:
+        SettingError: It names none, one twice, or one that is not known.
+    """
+    names = tuple(name.strip() for name in setting.split("+"))
+    known = [name for name, entry in registry.MODELS.items() if not entry.components]
+    unknown = [name for name in names if name not in known]
+    if unknown or len(set(names)) != len(names):
+        raise SettingError(
+            f"AVREC_RECOMMENDER is {setting!r}, expected different names of models joined by +, of {', '.join(known)}; "
+            f"correct it or leave it out (default: {DEFAULT})"
+        )
+    return names
+
+
+def unfitted(setting: str) -> Blend:
+    """The blend that a setting names, to be fitted; SettingError as for `names_of`."""
+    blend = Blend()
+    blend.compose({name: registry.MODELS[name].make({}) for name in names_of(setting)})
+    return blend
 
 
 @dataclass(frozen=True)
-class Model:
-    """What was learned from everybody's behaviour.
+class Trained:
+    """What the ledger names.
 
     Attributes:
-        items: The order of everything below.
-        linear: (items, items) float32, see `linear.fit`.
-        popularity: (items,) float32.
-        support: (items,) int64.
-        l2: The ridge penalty used.
+        blend: The fitted models and their weights.
+        version: Of its row.
+        models: What was asked for.
+        code: Of the step.
+        people: (n,) uint64 hashes of those it learned from.
+        learned_on: How many times it learned on since it was fitted from nothing.
     """
 
-    items: tuple[str, ...]
-    linear: sp.csr_matrix
-    popularity: np.ndarray
-    support: np.ndarray
-    l2: float
-
-    @classmethod
-    def fit(cls, histories: Histories, *, l2: float = L2) -> "Model":
-        """Learn from histories."""
-        liked = histories.liked
-        return cls(histories.items, linear.fit(liked, l2=l2), popularity(liked), support(liked), l2)
-
-    def aligned(self, items: Sequence[str]) -> "Model":
-        """The same model over another order of items: those it does not know are empty, those that left are gone."""
-        place = {media_id: position for position, media_id in enumerate(self.items)}
-        old = np.array([place.get(media_id, -1) for media_id in items], dtype=np.int64)
-        new = np.flatnonzero(old >= 0)
-        chosen = sp.csr_matrix((np.ones(len(new), np.float32), (new, old[new])), shape=(len(items), len(self.items)))
-        moved = sp.csr_matrix(chosen @ self.linear @ chosen.T)
-        liked_by = np.rint(chosen @ self.support).astype(np.int64)
-        return Model(tuple(items), moved, (chosen @ self.popularity).astype(np.float32), liked_by, self.l2)
-
-    def files(self) -> dict[str, bytes]:
-        """model.safetensors and model.json."""
-        from safetensors.numpy import save
-
-        arrays = {
-            "weights": self.linear.data.astype(np.float32),
-            "indices": self.linear.indices.astype(np.int32),
-            "indptr": self.linear.indptr.astype(np.int64),
-            "popularity": self.popularity.astype(np.float32),
-            "support": self.support.astype(np.int64),
-        }
-        facts = {"format": 1, "items": list(self.items), "l2": self.l2}
-        return {"model.safetensors": save(arrays), "model.json": json.dumps(facts, ensure_ascii=False).encode()}
-
-    @classmethod
-    def read(cls, files: dict[str, bytes]) -> "Model":
-        """The inverse of `files`."""
-        from safetensors.numpy import load
-
-        facts, arrays = json.loads(files["model.json"]), load(files["model.safetensors"])
-        n = len(facts["items"])
-        weights = sp.csr_matrix((arrays["weights"], arrays["indices"], arrays["indptr"]), shape=(n, n))
-        return cls(tuple(facts["items"]), weights, arrays["popularity"], arrays["support"], facts["l2"])
-
-    @property
-    def digest(self) -> str:
-        """Hash of everything in `files`, 32 hex digits."""
-        joined = b"".join(content for _, content in sorted(self.files().items()))
-        return hashlib.sha256(joined).hexdigest()[:32]
+    blend: Blend
+    version: str
+    models: str
+    code: str
+    people: NDArray[np.uint64]
+    learned_on: int
 
 
-def load(ledger: Ledger, blobs: Blobs) -> Model:
+def load(ledger: Ledger, blobs: Blobs) -> Trained:
     """The model that the ledger names.
 
     Raises:
         MissingError: When none has been trained.
+        AvrecError: When its files cannot be read.
     """
     row = ledger.row(TABLE, KEY)
     if row is None or not row["blob"]:
         raise MissingError("there is no trained recommender yet: materialise `recommender` (avrec materialize)")
-    return Model.read({name: blobs.get(f"{row['blob']}/{name}") for name in ("model.safetensors", "model.json")})
+    details = json.loads(str(row["details"]))
+    if "files" not in details:
+        raise AvrecError("the stored recommender is of an older version: materialise `recommender` (avrec materialize)")
+    from safetensors.numpy import load as arrays
+
+    files = {name: blobs.get(f"{row['blob']}/{name}") for name in details["files"]}
+    people = arrays(files.pop(PEOPLE))["people"]
+    return Trained(Blend.load(files), str(row["version"]), details["models"], details["code"], people, details["learned_on"])

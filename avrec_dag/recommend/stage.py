@@ -13,32 +13,11 @@ from avrec_dag.recommend import catalogue, evaluation, health, model
 from avrec_dag.recommend.answers import Advice, Recommendation
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
-from avrec_dag.recommend.model import Model
 from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.recommend.settings import K
-from avrec_dag.recommend.storing import digest, fields_of, noted, put_files, write
+from avrec_dag.recommend.storing import digest, fields_of, noted, write
 from avrec_dag.steps import WHOLE, Step
 from avrec_dag.storage import Blobs
-
-
-def update_recommender(ledger: Ledger, blobs: Blobs, step: Step, *, run_id: str = "") -> Outcome:
-    """Train when anyone's history changed or items appeared or left; a changed vector alone trains nothing, as the model holds none.
-
-    The fit is a closed form: equal input, equal model, so it takes no seed.
-    """
-    items = sorted(ledger.rows("fused_features", columns=[])["media_id"].to_pylist())
-    version = digest(step.code, fields_of(ledger, "interactions", "history"), items)
-    plan = ledger.wanted(step.name, WHOLE, {model.KEY: version})
-    if not plan.todo:
-        return write(ledger, step, WHOLE, plan, (), run_id)
-    histories = _histories(ledger, items)
-    trained = Model.fit(histories)
-    files = trained.files()
-    details = {"people": len(histories.users), "items": len(items), "l2": trained.l2, "linear_weights": trained.linear.nnz,
-               "items_in_linear": int((trained.linear.getnnz(axis=0) > 0).sum())}  # fmt: skip
-    values = {"blob": put_files(blobs, step, model.KEY, version, files), "trained_at": datetime.now(UTC),
-              "n_examples": histories.weights.nnz, "details": json.dumps(details)}  # fmt: skip
-    return noted(write(ledger, step, WHOLE, plan, [Row(model.KEY, version, {"model": digest(*files.values())}, values)], run_id), details)
 
 
 def _histories(ledger: Ledger, items: Sequence[str]) -> Histories:
@@ -46,16 +25,17 @@ def _histories(ledger: Ledger, items: Sequence[str]) -> Histories:
 
 
 def update_recommender_evaluation(
-    ledger: Ledger, blobs: Blobs, step: Step, *, knobs: Knobs | None = None, seed: int = 0, run_id: str = ""
+    ledger: Ledger, blobs: Blobs, step: Step, *, models: str = model.DEFAULT, knobs: Knobs | None = None, seed: int = 0, run_id: str = ""
 ) -> Outcome:
-    """Measure the recommender on held-out behaviour, once per trained model, index and quality; earlier measurements stay."""
+    """Measure the recommender on held-out behaviour, once for every fit from nothing; earlier measurements stay."""
     current = ledger.row(model.TABLE, model.KEY)
-    version = digest(step.code, seed, fields_of(ledger, model.TABLE, "model"), fields_of(ledger, "item_index", "index"))
+    version = digest(step.code, seed, fields_of(ledger, model.TABLE, "refit"))
     nothing = Plan(todo=[], gone=[], stale=0)
     if current is None or ledger.row(step.name, version) is not None:
         return write(ledger, step, WHOLE, nothing, (), run_id)
     items = catalogue.load(ledger, blobs)
-    result = evaluation.evaluate(_histories(ledger, items.index.items), items.index.fused, items.quality, knobs=knobs, seed=seed)
+    histories, vectors = _histories(ledger, items.index.items), items.index.fused
+    result = evaluation.evaluate(model.unfitted(models), histories, vectors, items.quality, knobs=knobs, seed=seed)
     picture = blobs.put(step.name, version, version, "ndcg.png", evaluation.picture(result))
     metrics = [
         {"model": name, "metric": metric, "value": value} for name, values in result.values.items() for metric, value in values.items()

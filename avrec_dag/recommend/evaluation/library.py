@@ -1,8 +1,8 @@
 """How well the recommender would have done: everyone's last liked item held out, ranked among all they had not met.
 
 The split is in time: of each person with at least two liked items, the newest one is the target, and the model learns from nothing that
-this person did from then on. What is compared: popularity, content alone, the linear model alone, the blend, and lists as served (the
-blend with quality and diversity).
+this person did from then on. What is compared: every model of the blend alone, the blend, and lists as served (the blend with quality
+and diversity).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from avrec_dag.recommend import content, metrics
-from avrec_dag.recommend.blend import Views, blend
+from avrec_dag.recommend import metrics
+from avrec_dag.recommend.blend import Views, blend, opinions
 from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories
-from avrec_dag.recommend.model import Model
+from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.reranking.candidates import best
 from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
@@ -23,6 +24,7 @@ K = 10
 MAX_PEOPLE = 5000
 """Of more, a seeded sample is ranked: the interval is narrow by then."""
 _BATCH = 256
+_COLOURS = {"popularity": "#9aa5b1", "blend": "#2f6f4f", "served": "#2f6f4f"}
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,15 @@ class Evaluation:
     n_items: int
 
 
-def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, knobs: Knobs | None = None, seed: int = 0) -> Evaluation:
+def evaluate(
+    unfitted: Blend, histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, knobs: Knobs | None = None, seed: int = 0
+) -> Evaluation:
     """Split, fit and compare.
 
     Args:
+        unfitted: What is measured; it is fitted here.
         histories: Over the catalogue's items.
-        vectors: (items, d) float32 unit vectors (not centred), for distances within lists; centred ones are made from them.
+        vectors: (items, d) float32 unit vectors (not centred).
         quality: (items,) float32 in [0, 1].
         knobs: Of the lists as served.
         seed: Of the sample of people and of the bootstrap.
@@ -103,53 +108,46 @@ def evaluate(histories: Histories, vectors: np.ndarray, quality: np.ndarray, *, 
     if len(split.people) > MAX_PEOPLE:
         sample = np.sort(np.random.default_rng(seed).choice(len(split.people), MAX_PEOPLE, replace=False))
         split = replace(split, people=split.people[sample], targets=split.targets[sample])
-    model = Model.fit(split.train)
-    views = Views(model.linear, content.centred(vectors), model.popularity, model.support, quality)
+    train = split.train.interactions(vectors)
+    unfitted.fit(train, seed=seed)
+    views = Views(histories.items, unfitted, vectors, quality)
     reranker, values = Reranker.of(Shelf.of(histories.items, views.vectors), split.train.liked), {}
     for name, rank in _contestants(views, reranker, knobs or Knobs()).items():
-        ranks, lists = _ranked(split, rank)
+        ranks, lists = _ranked(train, split, rank)
         values[name] = _measure(ranks, lists, views, vectors, len(histories.users), seed)
     return Evaluation(values, len(split.people), len(histories.items))
 
 
-_Rank = Callable[[sp.csr_matrix, np.ndarray], tuple[np.ndarray, list[list[int]]]]
+_Rank = Callable[[Interactions, np.ndarray], tuple[np.ndarray, list[list[int]]]]
 
 
 def _contestants(views: Views, reranker: Reranker, knobs: Knobs) -> dict[str, _Rank]:
     """Name -> from histories and targets to ranks and lists of `K`."""
 
-    def scored(score: Callable[[sp.csr_matrix], np.ndarray]) -> _Rank:
-        def rank(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
-            scores = np.where(blend(views, weights).final == -np.inf, -np.inf, score(weights))
+    def scored(score: Callable[[Interactions], np.ndarray]) -> _Rank:
+        def rank(histories: Interactions, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+            scores = np.where(histories.met.toarray() > 0, -np.inf, score(histories))
             return metrics.fractional_ranks(scores, targets), [best(row, K)[:K].tolist() for row in scores]
 
         return rank
 
-    def served(weights: sp.csr_matrix, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
-        final = blend(views, weights, quality=knobs.quality_share).final
-        rows = (sp.csr_matrix(weights[[row]]) for row in range(len(final)))
+    def served(histories: Interactions, targets: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+        final = blend(views, histories, quality=knobs.quality_share).final
+        rows = (opinions(histories.of([row])) for row in range(len(final)))
         lists = [[one.position for one in reranker.listed(row, own, K, knobs)] for row, own in zip(final, rows, strict=True)]
         ranks = [chosen.index(target) + 1.0 if target in chosen else np.inf for chosen, target in zip(lists, targets, strict=True)]
         return np.array(ranks), lists
 
-    def linear(weights: sp.csr_matrix) -> np.ndarray:
-        return np.asarray((weights.maximum(0) @ views.linear).toarray())
-
-    return {
-        "popularity": scored(lambda weights: np.broadcast_to(views.popularity, weights.shape)),
-        "content": scored(lambda weights: content.score(weights, views.vectors)),
-        "linear": scored(linear),
-        "blend": scored(lambda weights: blend(views, weights).final),
-        "served": served,
-    }
+    alone = {component.name: scored(component.score) for component in views.model.components}
+    return {**alone, "blend": scored(views.model.score), "served": served}
 
 
-def _ranked(split: Split, rank: _Rank) -> tuple[np.ndarray, list[list[int]]]:
+def _ranked(train: Interactions, split: Split, rank: _Rank) -> tuple[np.ndarray, list[list[int]]]:
     ranks: list[np.ndarray] = []
     lists: list[list[int]] = []
     for start in _batches(len(split.people)):
-        rows = split.people[start : start + _BATCH]
-        some_ranks, some_lists = rank(sp.csr_matrix(split.train.weights[rows]), split.targets[start : start + _BATCH])
+        some = train.of(split.people[start : start + _BATCH])
+        some_ranks, some_lists = rank(some, split.targets[start : start + _BATCH])
         ranks.append(some_ranks)
         lists += some_lists
     return np.concatenate([np.empty(0), *ranks]), lists
@@ -188,7 +186,7 @@ def picture(evaluation: Evaluation) -> bytes:
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.bar(names, heights, color=["#9aa5b1", "#6c8ebf", "#6c8ebf", "#2f6f4f", "#2f6f4f"])
+    axes.bar(names, heights, color=[_COLOURS.get(name, "#6c8ebf") for name in names])
     axes.errorbar(names, heights, yerr=np.abs(bounds - heights), fmt="none", ecolor="black", capsize=4, linewidth=1)
     for place, height in enumerate(heights):
         axes.annotate(f"{height:.3f}", (place, height), xytext=(6, 3), textcoords="offset points", fontsize=9)

@@ -1,7 +1,7 @@
 """One model out of several: their standard scores, each weighted by how well the item and the person are known."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Self
 
@@ -50,27 +50,45 @@ class Parts:
 
 
 class Blend:
-    """A weighted sum of models.
+    """A weighted sum of models, which `compose` names; without any, every score is 0.
 
     Args:
-        components: What is blended, unfitted or fitted, with different names.
         settings: See `BlendSettings`.
     """
 
     name: ClassVar[str] = "blend"
     source: ClassVar[str] = "feature-weighted linear stacking (Sill et al. 2009) by conditional logit (McFadden 1974)"
 
-    def __init__(self, components: Sequence[Model], settings: BlendSettings | None = None) -> None:
-        self.components = tuple(components)
+    def __init__(self, settings: BlendSettings | None = None) -> None:
         self.settings = settings or BlendSettings()
+        self.components: tuple[Model, ...] = ()
         self.items: tuple[str, ...] = ()
         self.support = np.zeros(0, np.int64)
-        self.weights = Weights.even(len(self.components))
+        self.weights = Weights.even(0)
         self._placed: tuple[tuple[str, ...], NDArray[np.int64]] = ((), np.zeros(0, np.int64))
+
+    def compose(self, components: Mapping[str, Model]) -> None:
+        """Take these models, fitted or not, in place of any before; what was learned about how to weigh the same ones stays."""
+        if [one.name for one in self.components] != [one.name for one in components.values()]:
+            self.weights = Weights.even(len(components))
+        self.components = tuple(components.values())
+
+    def tune(self, train: Interactions, valid: Interactions, *, seed: int = 0) -> None:
+        """Learn the weights of components that were fitted on `train`.
+
+        Args:
+            train: What is known of each person.
+            valid: What each met next; of several events one is drawn.
+            seed: Of the draw, and as for `weigh`.
+        """
+        self.known(train)
+        people = np.flatnonzero(np.diff(valid.indptr))
+        drawn = np.random.default_rng([seed, 13]).integers(valid.indptr[people], valid.indptr[people + 1])
+        self.weigh(train.of(people), valid.columns[drawn].astype(np.int64), seed=seed)
 
     def fit(self, data: Interactions, *, seed: int = 0) -> None:
         """Hold a liked item of some people out, fit the components on the rest, learn the weights on it, then let them learn on to all."""
-        early, people, targets = last_out(data, self.settings.people, seed=seed)
+        early, people, targets = weighing.last_out(data, self.settings.people, seed=seed)
         for component in self.components:
             component.fit(early, seed=seed)
         self.known(early)
@@ -119,12 +137,12 @@ class Blend:
 
     def _examples(self, histories: Interactions, targets: NDArray[np.int64], rng: np.random.Generator) -> Examples:
         shut = histories.met.toarray() > 0
-        z = [np.where(shut, -np.inf, weighing.standardise(one, ~shut)[0]) for one in self._raw(histories)]
+        z = [np.where(shut, -np.inf, weighing.standardise(one, ~shut)[0]) for one in self.raw(histories)]
         columns, open_to = weighing.drawn(z, targets, top=self.settings.top, at_random=self.settings.top, rng=rng)
         stacked = np.stack([np.take_along_axis(one, columns, axis=1) for one in z], axis=2)
         return Examples(
             z=np.where(open_to[:, :, None], stacked, 0).astype(np.float32),
-            items=weighing.item_features(self._support(histories.items))[columns],
+            items=weighing.item_features(self.support_of(histories.items))[columns],
             users=weighing.user_features(np.diff(histories.indptr)),
             open_to=open_to,
             target=np.zeros(len(targets), np.int64),
@@ -132,18 +150,26 @@ class Blend:
             offset=weighing.stood_for(open_to, (~shut).sum(axis=1), self.settings.top),
         )
 
-    def _raw(self, histories: Interactions) -> Iterator[Array]:
+    def raw(self, histories: Interactions) -> Iterator[Array]:
         """(people, items) of each component; one that does not know an item gives it what it gives on average."""
-        known, place = histories, self._place(histories.items)
-        if place is not None:
-            known = _within(histories, place, self.items)
         for component in self.components:
-            if place is None or getattr(component, "any_items", False):
-                yield component.score(histories)
-                continue
+            known, place = self.as_known(component, histories)
             raw = component.score(known)
-            mean = raw.mean(axis=1, keepdims=True) if raw.size else np.zeros((len(raw), 1), np.float32)
-            yield np.concatenate([raw, mean], axis=1)[:, place].astype(np.float32)
+            if place is not None:
+                mean = raw.mean(axis=1, keepdims=True) if raw.size else np.zeros((len(raw), 1), np.float32)
+                raw = np.concatenate([raw, mean], axis=1)[:, place].astype(np.float32)
+            yield raw
+
+    def as_known(self, component: Model, histories: Interactions) -> tuple[Interactions, NDArray[np.int64] | None]:
+        """The histories over the items that a component knows, and (items,) the place of each there, -1 where there is none.
+
+        None in place of the places where the component takes the histories as they are.
+        """
+        place = self._place(histories.items)
+        if place is None or getattr(component, "any_items", False):
+            return histories, None
+        kept = histories.only(place[histories.columns] >= 0)
+        return replace(kept, items=self.items, columns=place[kept.columns].astype(np.int32), vectors=None), place
 
     def _place(self, items: tuple[str, ...]) -> NDArray[np.int64] | None:
         """(items,) where each stands in the order of the components, -1 where it is new to them; None where the order is the same."""
@@ -154,7 +180,8 @@ class Blend:
             self._placed = (items, np.array([column.get(name, -1) for name in items], np.int64))
         return self._placed[1]
 
-    def _support(self, items: tuple[str, ...]) -> NDArray[np.int64]:
+    def support_of(self, items: tuple[str, ...]) -> NDArray[np.int64]:
+        """(items,) how many people liked each when the blend was fitted; 0 for what is new."""
         place = self._place(items)
         return self.support if place is None else np.append(self.support, 0)[place]
 
@@ -166,8 +193,8 @@ class Blend:
         """
         open_to = histories.met.toarray() == 0
         values, factors = {}, {}
-        weights = self.weights.of(np.diff(histories.indptr), self._support(histories.items))
-        for component, raw, weight in zip(self.components, self._raw(histories), weights, strict=True):
+        weights = self.weights.of(np.diff(histories.indptr), self.support_of(histories.items))
+        for component, raw, weight in zip(self.components, self.raw(histories), weights, strict=True):
             z, scale = weighing.standardise(raw, open_to)
             values[component.name] = weight * z
             factors[component.name] = weight * scale[:, None]
@@ -188,58 +215,28 @@ class Blend:
         return own | {f"{one.name}.{name}": content for one in self.components for name, content in one.save().items()}
 
     @classmethod
-    def load(cls, files: Files, classes: Mapping[str, type[Model]]) -> Self:
+    def load(cls, files: Files) -> Self:
         """The inverse of `save`.
 
-        Args:
-            files: What `save` gave.
-            classes: The models by name.
+        Raises:
+            SettingError: It is made of models that are not known here.
         """
+        from avrec_dag.recommend.models import registry
+
         facts = json.loads(files[_FILE])
-        unknown = [name for name in facts["components"] if name not in classes]
+        unknown = [name for name in facts["components"] if name not in registry.MODELS]
         if unknown:
             raise SettingError(f"the stored blend is made of {', '.join(unknown)}, which this version does not know: train it anew")
-        components = []
+        found = cls(BlendSettings(**facts["settings"]))
         for name in facts["components"]:
             own = {key.removeprefix(f"{name}."): content for key, content in files.items() if key.startswith(f"{name}.")}
-            components.append(classes[name].load(own))
-        found = cls(components, BlendSettings(**facts["settings"]))
+            found.components += (registry.MODELS[name].load(own),)
         found.items, found.support = tuple(facts["items"]), np.array(facts["support"], np.int64)
         found.weights = Weights(np.array(facts["theta"], np.float64))
         return found
-
-
-def last_out(data: Interactions, people: int, *, seed: int = 0) -> tuple[Interactions, NDArray[np.int64], NDArray[np.int64]]:
-    """Take the newest liked item of some people away, and what they did from then on.
-
-    Args:
-        data: Everything.
-        people: Of so many at most.
-        seed: Who.
-
-    Returns:
-        The rest, the (m,) rows of these people, and the (m,) column taken from each.
-    """
-    rng = np.random.default_rng([seed, 11])
-    likes = np.flatnonzero(data.weights > 0)
-    rows = data.rows
-    counts = np.bincount(rows[likes], minlength=len(data.users))
-    last = np.full(len(data.users), -1, np.int64)
-    last[rows[likes]] = likes  # of several the last one stays
-    able = np.flatnonzero(counts >= 2)
-    chosen = np.sort(rng.choice(able, min(len(able), people), replace=False))
-    cut = np.full(len(data.users), len(data), np.int64)
-    cut[chosen] = last[chosen]
-    return data.only(np.arange(len(data)) < cut[rows]), chosen, data.columns[last[chosen]].astype(np.int64)
 
 
 def _batches(people: NDArray[np.int64], items: int) -> Iterator[NDArray[np.int64]]:
     size = max(1, min(256, _CELLS // max(items, 1)))
     for start in range(0, len(people), size):
         yield people[start : start + size]
-
-
-def _within(histories: Interactions, place: NDArray[np.int64], items: tuple[str, ...]) -> Interactions:
-    """The same histories over the items of the components, without what these do not know."""
-    kept = histories.only(place[histories.columns] >= 0)
-    return replace(kept, items=items, columns=place[kept.columns].astype(np.int32), vectors=None)

@@ -85,10 +85,9 @@ def _named(path: str) -> type:
 
 
 _HERE = "avrec_dag.recommend.models"
-_PLAIN = "avrec_dag.recommend.models.plain"
 
 MODELS: dict[str, Entry] = {
-    "popularity": Entry(f"{_PLAIN}:Popularity", f"{_PLAIN}:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
+    "popularity": Entry(f"{_HERE}.popularity:Popularity", f"{_HERE}.popularity:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
     "ease": Entry(f"{_HERE}.ease:Ease", f"{_HERE}.ease:EaseSettings", {"l2": (100.0, 10.0, 400.0, 1000.0), "recency": (0.8, 1.0, 0.6)}),
     "item_knn": Entry(
         f"{_HERE}.item_knn:ItemKnn",
@@ -106,7 +105,12 @@ MODELS: dict[str, Entry] = {
         {"l2": (120.0, 40.0, 400.0, 1200.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
     ),
     "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
-    "content": Entry(f"{_PLAIN}:Content", f"{_PLAIN}:ContentSettings", needs_vectors=True),
+    "content": Entry(f"{_HERE}.content:Content", f"{_HERE}.content:ContentSettings", {"recency": (1.0, 0.9, 0.7)}, needs_vectors=True),
+    "blend": Entry(
+        f"{_HERE}.blend:Blend",
+        f"{_HERE}.blend:BlendSettings",
+        components=("popularity", "ease", "item_knn", "als", "linear", "sequence", "content"),
+    ),
 }
 """Every model, in the order in which they are compared: components before what is made of them."""
 

@@ -12,6 +12,8 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
+from avrec_dag.recommend.models.base import Interactions
+
 Array = NDArray[np.float32]
 COLD_AT = 3.0
 """An item that at most so many people liked is cold; one that so many liked is half cold."""
@@ -60,10 +62,11 @@ class Weights:
     theta: NDArray[np.float64]
 
     def of(self, lengths: NDArray[np.int64], support: NDArray[np.int64]) -> Iterator[Array]:
-        """The weight of each component: (users, items) float32 each, in order."""
+        """The weight of each component: (users, items) float32 each, in order; the same for all of somebody without a history."""
         users, items = user_features(lengths), item_features(support)
+        nobody = lengths[:, None] == 0  # of whom no example tells
         for one in self.theta.astype(np.float32):
-            yield (users @ one) @ items.T
+            yield np.where(nobody, np.float32(1.0), (users @ one) @ items.T)
 
     @classmethod
     def even(cls, components: int) -> "Weights":
@@ -170,5 +173,33 @@ def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
         value = -float(examples.importance @ likelihood) + float((penalty * theta**2).sum())
         return value, (gradient + 2 * penalty * theta).ravel()
 
-    found = scipy.optimize.minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    # Holding likes out makes what is held out look less popular than it is: few examples would count a component the wrong way round.
+    least = np.full(shape, -np.inf)
+    least[:, 0, 0] = 0.0
+    bounds = scipy.optimize.Bounds(least.ravel(), np.inf)
+    found = scipy.optimize.minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
     return Weights(found.x.reshape(shape))
+
+
+def last_out(data: Interactions, people: int, *, seed: int = 0) -> tuple[Interactions, NDArray[np.int64], NDArray[np.int64]]:
+    """Take the newest liked item of some people away, and what they did from then on.
+
+    Args:
+        data: Everything.
+        people: Of so many at most.
+        seed: Who.
+
+    Returns:
+        The rest, the (m,) rows of these people, and the (m,) column taken from each.
+    """
+    rng = np.random.default_rng([seed, 11])
+    likes = np.flatnonzero(data.weights > 0)
+    rows = data.rows
+    counts = np.bincount(rows[likes], minlength=len(data.users))
+    last = np.full(len(data.users), -1, np.int64)
+    last[rows[likes]] = likes  # of several the last one stays
+    able = np.flatnonzero(counts >= 2)
+    chosen = np.sort(rng.choice(able, min(len(able), people), replace=False))
+    cut = np.full(len(data.users), len(data), np.int64)
+    cut[chosen] = last[chosen]
+    return data.only(np.arange(len(data)) < cut[rows]), chosen, data.columns[last[chosen]].astype(np.int64)
