@@ -26,7 +26,8 @@ class SequenceSettings:
         averaging: In [0, 1), how much of the running mean of the weights stays at each step.
         epochs: At most so many.
         patience: Training ends when held-out items were not told better for so many epochs.
-        watch_share: So many of the people have their last liked item held out to watch training, where nothing else is given to watch.
+        watch_share: So many of the people, or 500 of them where that is more, have their last liked item held out to watch training,
+            where nothing else is given to watch.
         watch: At most so many held-out items are watched.
         warm_epochs: So many epochs are trained when events are added to a fitted model.
         replay: So many unchanged histories are learned again with each changed one.

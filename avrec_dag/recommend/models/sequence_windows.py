@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from avrec_dag.recommend.models.base import Interactions
 
 Integers = NDArray[np.int64]
+ENOUGH = 500
+"""Held-out items by which epochs can be told apart: of fewer, luck chooses the epoch."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +112,15 @@ def held_back(data: Interactions, share: float, most: int, seed: int) -> tuple[W
 
     Args:
         data: Liked events only.
-        share: Of the people who could be asked.
-        most: And of so many at most.
+        share: Of the people who could be asked; of more where that would be fewer than `ENOUGH`.
+        most: Of so many at most.
         seed: Who.
 
     Returns:
         What is watched, and for each event of `data` whether it is a held-out one: (events,) bool.
     """
     able = np.flatnonzero(np.diff(data.indptr) >= 3)
-    n = min(most, int(np.ceil(share * len(able))))
+    n = min(most, max(int(np.ceil(share * len(able))), min(ENOUGH, len(able))))
     users = np.sort(np.random.default_rng([seed, 3]).permutation(able)[:n])
     last = data.indptr[users + 1] - 1
     held = np.zeros(len(data), bool)
