@@ -6,7 +6,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avrec_dag.recommend import evaluation, metrics
+from avrec_dag.recommend import metrics
+from avrec_dag.recommend.evaluation import library as evaluation
 from avrec_dag.recommend.interactions import Histories
 
 

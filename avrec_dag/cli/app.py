@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, feeding, keeping, labelling, output, reviewing, showing
+from avrec_dag.cli import asking, building, evaluating, feeding, keeping, labelling, output, reviewing, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -77,6 +77,15 @@ app.command(
         "avrec label --file labels.csv --by ada",
     ),
 )(labelling.label)
+app.command(
+    "evaluate",
+    rich_help_panel=ASK,
+    epilog=_examples(
+        "avrec evaluate beauty.txt --format sequences",
+        "avrec evaluate ml-100k.inter --format inter --split random --model ease --json",
+        "avrec evaluate steam.inter --format inter --titles games.csv --fit train+valid --picture models.png",
+    ),
+)(evaluating.evaluate)
 app.command("report", rich_help_panel=ASK, epilog=_examples("avrec report", "avrec report --out library.html"))(showing.report)
 app.command("serve", rich_help_panel=ASK, epilog=_examples("avrec serve", "avrec serve --host 0.0.0.0 --port 8080"))(showing.serve)
 app.command(

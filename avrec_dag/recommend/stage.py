@@ -9,8 +9,9 @@ from avrec_dag.duplicates.groups import groups
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.moderation.decisions import withheld
-from avrec_dag.recommend import catalogue, evaluation, health, model
+from avrec_dag.recommend import catalogue, health, model
 from avrec_dag.recommend.answers import Advice, Recommendation
+from avrec_dag.recommend.evaluation import library as evaluation
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.recommend.reranking.knobs import Knobs

@@ -4,7 +4,3 @@
 batches, `worker` fits and ranks one model in a process of its own, `choosing` finds its settings on the validation part, `running`
 leads the workers, `comparing` says how sure a difference is, `told` shows it.
 """
-
-from avrec_dag.recommend.evaluation.library import Evaluation, K, evaluate, leave_last_out, picture
-
-__all__ = ["Evaluation", "K", "evaluate", "leave_last_out", "picture"]

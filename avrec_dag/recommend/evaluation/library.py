@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from avrec_dag.recommend import metrics
 from avrec_dag.recommend.blend import Views, blend, opinions
+from avrec_dag.recommend.evaluation import told
 from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.blend import Blend
@@ -24,7 +25,6 @@ K = 10
 MAX_PEOPLE = 5000
 """Of more, a seeded sample is ranked: the interval is narrow by then."""
 _BATCH = 256
-_COLOURS = {"popularity": "#9aa5b1", "blend": "#2f6f4f", "served": "#2f6f4f"}
 
 
 @dataclass(frozen=True)
@@ -174,26 +174,7 @@ def _measure(ranks: np.ndarray, lists: list[list[int]], views: Views, vectors: n
 
 def picture(evaluation: Evaluation) -> bytes:
     """NDCG@10 by model with its interval, as a PNG."""
-    from io import BytesIO
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    names = list(evaluation.values)
     metric = f"ndcg@{K}"
-    heights = np.array([evaluation.values[name][metric] for name in names])
-    bounds = np.array([[evaluation.values[name][f"{metric}_low"], evaluation.values[name][f"{metric}_high"]] for name in names]).T
-    figure = Figure(figsize=(7, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.bar(names, heights, color=[_COLOURS.get(name, "#6c8ebf") for name in names])
-    axes.errorbar(names, heights, yerr=np.abs(bounds - heights), fmt="none", ecolor="black", capsize=4, linewidth=1)
-    for place, height in enumerate(heights):
-        axes.annotate(f"{height:.3f}", (place, height), xytext=(6, 3), textcoords="offset points", fontsize=9)
-    axes.set_ylabel(metric.upper())
+    heights = {name: (found[metric], found[f"{metric}_low"], found[f"{metric}_high"]) for name, found in evaluation.values.items()}
     title = f"Last liked item of {evaluation.n_people} people, ranked among {evaluation.n_items} items (95 % intervals)"
-    axes.set_title(title, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return told.bars(heights, label=metric.upper(), title=title)

@@ -95,8 +95,9 @@ def ranked(
         scores = _checked(score(some), (len(users), n))
         scores[some.rows, some.columns] = -np.inf
         relevant = sp.csr_matrix(sought.relevant[start : start + rows])
-        at, ranks = _places(scores, relevant)
-        parts.append((at + start, ranks, _lists(scores, shuffled)))
+        least = _least(scores)
+        at, ranks = _places(scores, least, relevant)
+        parts.append((at + start, ranks, _lists(scores, least, shuffled)))
         if told:
             told(min(start + rows, len(sought.users)), len(sought.users))
     empty = (np.empty(0, np.int64), np.empty(0), np.empty((0, K), np.int32))
@@ -113,14 +114,23 @@ def _checked(scores: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.
     return np.array(scores, dtype=np.float32)
 
 
-def _places(scores: NDArray[np.float32], relevant: sp.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _least(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(rows, 1) the K-th best score of each row; -inf where there are no more than K items."""
+    n = scores.shape[1]
+    if n <= K:
+        return np.full((len(scores), 1), -np.inf, np.float32)
+    return np.partition(scores, n - K, axis=1)[:, n - K, None]
+
+
+def _places(
+    scores: NDArray[np.float32], least: NDArray[np.float32], relevant: sp.csr_matrix
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Row and rank of every relevant item that stands among the first `K`, by row and then rank."""
     rows = np.repeat(np.arange(len(scores)), np.diff(relevant.indptr))
     own = scores[rows, relevant.indices]
-    if scores.shape[1] > K:
-        # What is below the K-th best score of its row cannot be among the first K.
-        near = own >= np.partition(scores, scores.shape[1] - K, axis=1)[:, -K][rows]
-        rows, own = rows[near], own[near]
+    # What is below the K-th best score of its row cannot be among the first K.
+    near = own >= least[rows, 0]
+    rows, own = rows[near], own[near]
     order = np.lexsort((-own, rows))
     rows, own = rows[order], own[order]
     higher, same = _compared(scores, rows, own)
@@ -148,15 +158,13 @@ def _compared(
     return higher, same
 
 
-def _lists(scores: NDArray[np.float32], shuffled: NDArray[np.int64]) -> NDArray[np.int32]:
+def _lists(scores: NDArray[np.float32], least: NDArray[np.float32], shuffled: NDArray[np.int64]) -> NDArray[np.int32]:
     """The first `K` items of each row; of equal scores, those that come first in `shuffled`."""
-    n = scores.shape[1]
-    # One whole number per cell that sorts as the score and then as the place: no two are equal, so the choice is always the same.
-    bits = np.ascontiguousarray(scores + np.float32(0)).view(np.int32).astype(np.int64)
-    keys = (np.where(bits < 0, -(bits & 0x7FFFFFFF), bits) << 32) - shuffled
-    kept = min(K, n)
-    best = np.argpartition(keys, n - kept, axis=1)[:, n - kept :]
-    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(keys, best, axis=1), axis=1), axis=1)
+    rows, columns = np.nonzero((scores >= least) & (scores > -np.inf))
+    order = np.lexsort((shuffled[columns], -scores[rows, columns], rows))
+    counts = np.bincount(rows, minlength=len(scores))
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = place < K
     lists = np.full((len(scores), K), -1, np.int32)
-    lists[:, :kept] = np.where(np.isneginf(np.take_along_axis(scores, best, axis=1)), -1, best)
+    lists[rows[kept], place[kept]] = columns[order][kept]
     return lists

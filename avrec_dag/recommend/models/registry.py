@@ -104,7 +104,7 @@ MODELS: dict[str, Entry] = {
         f"{_HERE}.linear:LinearSettings",
         {"l2": (120.0, 40.0, 400.0, 1200.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
     ),
-    "sequence": Entry("avrec_dag.recommend.models.sequence:Sequence", "avrec_dag.recommend.models.sequence_settings:SequenceSettings"),
+    "sequence": Entry(f"{_HERE}.sequence:Sequence", f"{_HERE}.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_HERE}.content:Content", f"{_HERE}.content:ContentSettings", {"recency": (1.0, 0.9, 0.7)}, needs_vectors=True),
     "blend": Entry(
         f"{_HERE}.blend:Blend",
