@@ -113,28 +113,45 @@ def test_one_user_is_enough(tmp_path):
     assert json.loads(result.stdout)["models"]["popularity"]["ndcg@10"] == 1.0
 
 
-def test_a_model_that_breaks_or_dies_fails_alone(inter, tmp_path, monkeypatch):
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A model that raises, one that kills its process, one made of two others, and one made of what cannot be fitted."""
     (tmp_path / "odd_models.py").write_text(
         "import os, signal\nclass Settings: pass\nclass Broken:\n    def __init__(self, settings): pass\n"
         "    def fit(self, data, seed=0): raise ValueError('no luck')\n"
         "class Killed(Broken):\n    def fit(self, data, seed=0): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "from avrec_dag.recommend.models import registry\n"
     )
-    # What a process of its own imports anew is changed where that process looks first.
+    # A process of its own imports the registry anew: it is changed where that process looks first.
     (tmp_path / "sitecustomize.py").write_text(
-        "from avrec_dag.recommend.models import registry\n"
-        "odd = {name: registry.Entry(f'odd_models:{name.title()}', 'odd_models:Settings') for name in ('broken', 'killed')}\n"
-        "registry.MODELS.update(odd)\n"
+        "from avrec_dag.recommend.models.registry import MODELS, Entry\n"
+        "blend = [f'avrec_dag.recommend.models.blend:Blend{end}' for end in ('', 'Settings')]\n"
+        "MODELS |= {name: Entry(f'odd_models:{name.title()}', 'odd_models:Settings') for name in ('broken', 'killed')}\n"
+        "MODELS |= {'pair': Entry(*blend, components=('popularity', 'ease', 'broken')), 'none': Entry(*blend, components=('broken',))}\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    odd = {name: registry.Entry("odd_models:Broken", "odd_models:Settings") for name in ("broken", "killed")}
-    monkeypatch.setattr(registry, "MODELS", registry.MODELS | odd)
-    monkeypatch.setattr(running, "MODELS", registry.MODELS)
+    known = dict(registry.MODELS)
+    exec((tmp_path / "sitecustomize.py").read_text(), {})
+    yield
+    registry.MODELS.clear()
+    registry.MODELS.update(known)
+
+
+def test_a_model_that_breaks_or_dies_fails_alone(inter, odd):
     found = reading.read(inter, "inter")
     outcome = running.run(splits.split(found.interactions, "leave-one-out"), found.ratings, ["broken", "popularity", "killed"], budget_s=0)
     assert list(outcome.models) == ["popularity"]
     assert "ValueError: no luck" in outcome.failed["broken"]
     assert "SIGKILL" in outcome.failed["killed"]
+
+
+def test_a_blend_is_made_of_what_could_be_fitted_and_pays_for_it(inter, odd):
+    found = reading.read(inter, "inter")
+    parts = splits.split(found.interactions, "leave-one-out")
+    outcome = running.run(parts, found.ratings, ["pair", "none"], fit="train+valid", budget_s=0)
+    assert list(outcome.models) == ["pair"]
+    alone = running.run(parts, found.ratings, ["popularity", "ease"], fit="train+valid", budget_s=0).models
+    assert outcome.models["pair"]["ndcg@10"] >= alone["popularity"]["ndcg@10"]
+    assert "none of the models it is made of" in outcome.failed["none"]
 
 
 def test_ctrl_c_shows_what_is_finished(inter):

@@ -1,6 +1,7 @@
 """Files of interactions: what is read, and that nothing of a hostile one is lost without a word."""
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avrec_dag.errors import SettingError
-from avrec_dag.recommend.evaluation import reading
+from avrec_dag.recommend.evaluation import ranking, reading, splits
 from avrec_dag.recommend.evaluation.reading import read
 
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
@@ -138,3 +139,23 @@ def test_any_unicode_survives_and_equals_a_plain_reading(tmp_path_factory, event
     found = read(path, "inter")
     assert histories(found) == plain
     assert found.found.counts["duplicates"] == len(events) - sum(map(len, plain.values()))
+
+
+@pytest.mark.parametrize("form", ["sequences", "inter"])
+def test_a_user_with_very_many_events_is_read_split_and_ranked(tmp_path, form):
+    n = 50_000
+    if form == "sequences":
+        content = "few 1 2 3\nmany " + " ".join(str(place % (n // 2)) for place in range(n)) + "\n"
+    else:
+        content = HEADER + "few\t1\t1\t1\nfew\t2\t1\t2\n" + "".join(f"many\t{place}\t1\t{n - place}\n" for place in range(n))
+    tracemalloc.start()
+    found = read(written(tmp_path, content), form)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.interactions) == n + (3 if form == "sequences" else 2)
+    assert peak < 60 * len(content)  # bytes of memory per byte of the file: ids and a few arrays
+    parts = splits.split(found.interactions, "user-time")
+    wanted = ranking.wanted(parts.known, parts.test)
+    width = len(found.interactions.items)
+    ranked = ranking.ranked(lambda some: np.zeros((len(some.users), width), np.float32), parts.known, wanted)
+    assert len(ranked.n_relevant) >= 1
