@@ -221,6 +221,7 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
     ("recommender_evaluation", "evaluation_id", _evaluation()),
     ("item_index", "model_id", [
         ("blob", pa.string()), ("n_items", pa.int64()), ("n_moments", pa.int64()), ("dim", pa.int32()), ("kind", pa.string()),
+        ("sha256", pa.string()),  # of every file, as JSON
     ]),
     ("recommendations", "user_id", [
         ("media_ids", TEXTS), ("scores", VECTOR), ("reasons", TEXTS), ("model_version", pa.string()),

@@ -150,7 +150,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
               "comment_sentiment": ("sentiment",), "aesthetic_model": ("model",)},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes", "frame_embeddings"}), partition="whole"),
         Step("recommender", f"2:{r.recommender}", {"interactions": ("history",), "fused_features": ("vector", "joint")}, partition="whole"),
-        Step("item_index", "3", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
+        Step("item_index", "4", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
         Step("recommender_evaluation", f"3:{r.lists}",
              {"recommender": ("refit",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),

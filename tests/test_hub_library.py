@@ -26,7 +26,7 @@ from avrec_dag.errors import SettingError
 from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.media import windows as cutting
-from avrec_dag.recommend import catalogue, indexing
+from avrec_dag.recommend import indexing
 from avrec_dag.storage import Blobs
 from resources.profiles import Settings
 from tests import hub_models
@@ -95,7 +95,7 @@ def test_every_modality_has_its_model_and_its_block(made: Made) -> None:
 
 
 def test_search_scores_pictures_and_sounds_in_their_own_spaces(made: Made) -> None:
-    index, _ = catalogue.load_index(made.ledger, Blobs(made.settings.store))
+    index, _ = indexing.current(made.ledger, Blobs(made.settings.store), made.ledger.rows("raw_media", columns=[])["media_id"].to_pylist())
     space = JointSpace(index.encoders)
     assert index.space == space.identity
     (query,) = space.text(["a photo of rings"])
@@ -118,7 +118,7 @@ def test_another_model_under_the_same_name_makes_the_rows_stale_and_the_index_re
     after = Library(replace(made.settings, encoders=swapped)).steps
     for name in ("frame_embeddings", "audio_embeddings", "text_embeddings"):
         assert after[name].code != made.library.steps[name].code
-    index, _ = catalogue.load_index(made.ledger, Blobs(made.settings.store))
+    index, _ = indexing.current(made.ledger, Blobs(made.settings.store), made.ledger.rows("raw_media", columns=[])["media_id"].to_pylist())
     with pytest.raises(SettingError, match="it was built with another"):
         index.search(JointSpace(swapped).text(["rings"])[0], 3)
 

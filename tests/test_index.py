@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from avrec_dag.errors import MissingError, SettingError
-from avrec_dag.index import ItemIndex
+from avrec_dag.index import ItemIndex, files
 from avrec_dag.schema import VECTOR
 
 
@@ -62,16 +60,6 @@ def test_a_query_from_another_space_is_refused_with_what_to_do(index):
         index.search(np.ones(99, np.float32), 3)
 
 
-def test_an_index_read_back_is_the_index_and_its_ids_are_json(index):
-    files = index.files()
-    again = ItemIndex.read(files)
-    assert again.items == index.items == tuple(json.loads(files["index.json"])["items"])
-    np.testing.assert_array_equal(again.fused, index.fused)
-    np.testing.assert_array_equal(again.joint, index.joint)
-    assert again.files() == files
-    assert sorted(files) == ["index.json", "index.safetensors"]
-
-
 def test_rows_of_another_dimension_wait_for_their_new_vectors():
     vectors = {"a": unit(1, 8)[0], "b": unit(1, 8, 1)[0], "old": unit(1, 5)[0], "none": None, "nan": np.full(8, np.nan, np.float32)}
     index = ItemIndex.build(features(vectors))
@@ -83,17 +71,4 @@ def test_the_order_of_rows_and_their_chunks_do_not_matter():
     vectors = {f"i{n}": vector for n, vector in enumerate(unit(9, 4))}
     table = features(vectors)
     chunked = pa.concat_tables([table.slice(6), table.slice(0, 2), table.slice(2, 4)])
-    assert ItemIndex.build(chunked).files() == ItemIndex.build(table).files()
-
-
-def test_what_left_the_library_can_be_taken_out(index):
-    fewer = index.only({name for name in index.items if name != "001.mp4"})
-    assert len(fewer.items) == 299
-    assert "001.mp4" not in dict(fewer.similar("000.mp4", 298))
-    np.testing.assert_array_equal(fewer.fused[fewer.place["250.mp4"]], index.fused[250])
-
-
-def test_an_empty_library_has_an_empty_index():
-    index = ItemIndex.read(ItemIndex.build(features({})).files())
-    assert index.items == ()
-    assert index.search(np.ones(1, np.float32), 5) == []
+    assert files.files(ItemIndex.build(chunked)) == files.files(ItemIndex.build(table))

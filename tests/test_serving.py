@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import httpx
 import pytest
 
+from avrec_dag import synthetic
 from avrec_dag.serving.app import MOST_EVENTS
 from avrec_dag.serving.streaming import wanted
 from tests.browser import CHROMIUM, opened
@@ -127,9 +128,47 @@ def test_similar_and_search_answer_with_items(client):
     assert "moment" not in client.get("/v1/recommendations/person 0").json()[0]
 
 
+def test_a_file_that_is_sent_finds_what_is_like_it_and_anything_else_is_refused_with_a_reason(client, served, tmp_path):
+    picture = synthetic.clip(tmp_path / "rings.png", kind="rings", seed=5, size=(160, 90)).read_bytes()
+
+    def send(content: bytes, kind: str = "image/png", **asked: object) -> httpx.Response:
+        return client.post("/v1/search", params=asked, content=content, headers={"content-type": kind})
+
+    found = send(picture, part="picture", k=3).json()
+    assert "rings" in found[0]["media_id"]
+    mine = send(picture, part="picture", k=3, q="rings", user="person 1", taste=0.5).json()
+    assert all("; " in one["reason"] for one in mine)
+    for content, kind, status, why in (
+        (b"words", "image/png", 422, "is text"),
+        (picture[:200], "image/png", 422, "the file"),
+        (b"", "image/png", 422, ""),
+        (picture, "text/html", 415, "image/*"),
+        (b"{}", "application/json", 415, "image/*"),
+        (b"\0" * 32_000_001, "video/mp4", 413, "32 MB"),
+    ):
+        answer = send(content, kind, part="picture")
+        assert (answer.status_code, why in answer.text) == (status, True), answer.text
+    assert send(picture, part="sound").status_code == 422
+    assert send(picture, part="smell").status_code == 422
+    assert send(picture, taste=0.5).status_code == 422
+    assert not list((served.folder / "media").rglob("query*"))
+
+
+def test_search_by_words_takes_somebodys_taste(client):
+    plain = client.get("/v1/search", params={"q": "rings"}).json()
+    mine = client.get("/v1/search", params={"q": "rings", "user": "person 0", "taste": 1}).json()
+    assert {one["media_id"] for one in mine} <= {
+        one["media_id"] for one in client.get("/v1/search", params={"q": "rings", "k": 100}).json()
+    }
+    assert "; " in mine[0]["reason"]
+    assert "; " not in plain[0]["reason"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
+        "/v1/search?q=cat&taste=0.5",
+        "/v1/search?q=cat&user=ada&taste=1.5",
         "/v1/search?q=",
         "/v1/search?q=" + "x" * 501,
         "/v1/search?q=cat&k=0",

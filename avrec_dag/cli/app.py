@@ -58,7 +58,16 @@ app.command(
     epilog=_examples("avrec materialize", "avrec materialize --media ~/Videos", "avrec materialize --day 2026-03-02 --day 2026-03-03"),
 )(building.materialize)
 app.command("status", rich_help_panel=BUILD, epilog=_examples("avrec status", "avrec status --json | jq .assets.frames"))(asking.status)
-app.command("search", rich_help_panel=ASK, epilog=_examples('avrec search "a cat"', "avrec search 一只猫 -k 5 --json"))(asking.search)
+app.command(
+    "search",
+    rich_help_panel=ASK,
+    epilog=_examples(
+        'avrec search "a cat"',
+        "avrec search 一只猫 -k 5 --json",
+        "avrec search --sound bark.wav",
+        "avrec search running --picture dog.jpg --user ada --taste 0.5",
+    ),
+)(asking.search)
 app.command("similar", rich_help_panel=ASK, epilog=_examples('avrec similar "dt=2026-03-02/real/park.mp4" -k 5'))(asking.similar)
 app.command("recommend", rich_help_panel=ASK, epilog=_examples("avrec recommend ada -k 10", "avrec recommend ada --diversity 0.6 --json"))(
     asking.recommend

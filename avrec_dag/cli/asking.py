@@ -33,13 +33,34 @@ def status(as_json: Json = False) -> None:
     )
 
 
+File = Annotated[Path | None, typer.Option(help="A file, of the library or not, that shows or sounds like what you look for.")]
+
+
 def search(
-    text: Annotated[str, typer.Argument(help="What to look for, in English or Chinese.")], k: Count = 10, as_json: Json = False
+    text: Annotated[str, typer.Argument(help="What to look for, in English or Chinese.")] = "",
+    picture: File = None,
+    sound: File = None,
+    clip: File = None,
+    user: Annotated[str | None, typer.Option(help="Whose taste re-ranks what is found.")] = None,
+    taste: Annotated[
+        float | None, typer.Option(min=0, max=1, help="0: only what fits; 1: of what fits, what the user likes best. Needs --user.")
+    ] = None,
+    k: Count = 10,
+    as_json: Json = False,
 ) -> None:
-    """Find items by a few words: pictures, sounds and titles at once."""
+    """Find items by words, a picture, a sound or a clip, alone or together: what is seen, heard, said and named at once."""
+    from avrec_dag.cli import outside
     from avrec_dag.cli.library import opened
 
-    output.show_ranked([asdict(one) for one in opened().recommender.search(text, k)], as_json)
+    files = {part: file for part, file in (("picture", picture), ("sound", sound), ("clip", clip)) if file is not None}
+    if not text.strip() and not files:
+        raise typer.BadParameter("say what to look for: words, --picture, --sound or --clip")
+    if taste is not None and user is None:
+        raise typer.BadParameter("--taste needs --user: whose taste?")
+    library = opened()
+    query = outside.query(library, text, files)
+    events = library.log.of_user(user) if user is not None else ()
+    output.show_ranked([asdict(one) for one in library.recommender.search(query, k, user_id=user, taste=taste, events=events)], as_json)
 
 
 def similar(media_id: Annotated[str, typer.Argument(help="An item of the library.")], k: Count = 10, as_json: Json = False) -> None:

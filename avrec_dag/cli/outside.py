@@ -1,26 +1,25 @@
-"""Classify one file that is not in the library: the library's own tasks over a store that is thrown away afterwards."""
+"""Files that are not in the library: what they are, and what they ask for."""
 
 import os
 import shutil
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from avrec_dag.cli.library import Library
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
 from avrec_dag.encoders.screen_text import ReadScreen
 from avrec_dag.encoders.texts import EmbedText
 from avrec_dag.encoders.transcripts import Transcribe
-from avrec_dag.engine import engine
-from avrec_dag.errors import AvrecError, MediaError
-from avrec_dag.incremental import advance
+from avrec_dag.errors import AvrecError, MissingError
 from avrec_dag.items import Item, Task
-from avrec_dag.ledger import Ledger
 from avrec_dag.media import ingest
 from avrec_dag.media.frames import SampleFrames
 from avrec_dag.media.spectrograms import Listen
-from avrec_dag.media.uploads import MediaSource
+from avrec_dag.recommend.queries import Part, Query, example
 from avrec_dag.understanding.fusion_stage import fuse_task
+from avrec_dag.understanding.outside import workbench
 from avrec_dag.understanding.stage import classes_task
 
 
@@ -31,27 +30,48 @@ def classes(library: Library, path: Path) -> dict[str, Any]:
         MediaError: The file cannot be read as media.
         AvrecError: Nothing in it could be understood.
     """
-    with TemporaryDirectory(prefix="avrec-") as folder:
-        media, store = Path(folder) / "media", str(Path(folder) / "store")
-        media.mkdir()
+    with workbench() as here:
         for beside in (path, path.with_name(f"{path.name}.json"), path.with_suffix(".json")):
             if beside.is_file():
-                _bring(beside, media / beside.name)
-        ledger = Ledger(store)
-        _understand(library, ledger, str(media), store)
-        return _classified(library, ledger, path.name)
+                bring(beside, here.media / beside.name)
+        here.run(_tasks(library, str(here.media), here.store), library.steps)
+        return _classified(library, here.features(path.name), path.name)
 
 
-def _bring(file: Path, to: Path) -> None:
+def query(library: Library, text: str, files: Mapping[str, Path]) -> Query:
+    """What words and files ask for; in the space that the library's index is in.
+
+    Args:
+        library: Whose items are looked for.
+        text: Words; empty: none.
+        files: By what of them counts: picture, sound or clip.
+
+    Raises:
+        MissingError: There is no such file.
+        MediaError: It cannot be read, or has no such part.
+    """
+    missing = next((file for file in files.values() if not file.is_file()), None)
+    if missing is not None:
+        raise MissingError(f"there is no file {missing}; name one that holds a picture, sound or film")
+    encoders = library.recommender.catalogue.index.encoders
+    examples = [
+        example(library.ledger, library.settings.store, file.name, cast("Part", part), partial(bring, file), encoders=encoders, most_s=None)
+        for part, file in files.items()
+    ]
+    return Query(text, tuple(examples))
+
+
+def bring(file: Path, to: Path) -> None:
+    """The same file under another path, linked where that can be."""
     try:
         os.link(file.resolve(), to)
     except OSError:  # another file system, or none that links
         shutil.copyfile(file, to)
 
 
-def _understand(library: Library, ledger: Ledger, media: str, store: str) -> None:
-    settings, steps = library.settings, library.steps
-    tasks: dict[str, Task] = {
+def _tasks(library: Library, media: str, store: str) -> dict[str, Task]:
+    settings = library.settings
+    return {
         "raw_media": ingest.ProbeUploads(media),
         "frames": SampleFrames(media, store, settings.sampling),
         "audio_spectrograms": Listen(media, store),
@@ -62,23 +82,9 @@ def _understand(library: Library, ledger: Ledger, media: str, store: str) -> Non
         "text_embeddings": EmbedText(settings.encoders),
         "fused_features": fuse_task(library.ledger, settings.store),
     }
-    day = settings.start.isoformat()
-    here = engine("inline")
-    for name, task in tasks.items():
-        plan = (
-            ingest.plan_uploads(ledger, MediaSource(media), steps[name], day, settings.start, settings.start)
-            if name == "raw_media"
-            else None
-        )
-        advance(ledger, here, steps[name], day, task, plan=plan)
 
 
-def _classified(library: Library, ledger: Ledger, name: str) -> dict[str, Any]:
-    features = next(iter(ledger.rows("fused_features").to_pylist()), None)
-    if features is None:
-        tables = ("raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings")
-        reasons = [row["error"] for table in tables for row in ledger.rows(table, None, ["error"], status="failed").to_pylist()]
-        raise MediaError(reasons[0] if reasons else f"{name} has neither picture, sound nor text to judge by")
+def _classified(library: Library, features: dict[str, Any], name: str) -> dict[str, Any]:
     task = classes_task(library.ledger, library.settings.store, library.settings.encoders)
     row = task([Item(name, "", "", {"fused_features": features})])[0]
     if row.error is not None:

@@ -1,21 +1,18 @@
 """The items that can be recommended, and what answers say about them."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from avrec_dag import index, moments
 from avrec_dag.duplicates.groups import groups
-from avrec_dag.errors import MissingError
-from avrec_dag.index import ItemIndex
+from avrec_dag.index import Index
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import withheld
 from avrec_dag.moments import Moments
-from avrec_dag.recommend import words
+from avrec_dag.recommend import indexing, words
 from avrec_dag.recommend.explain import Facts
 from avrec_dag.storage import Blobs
 
@@ -38,7 +35,7 @@ class Catalogue:
         moments: Shots, speech and screen text of the items, with their times.
     """
 
-    index: ItemIndex
+    index: Index
     quality: np.ndarray
     titles: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -52,7 +49,7 @@ class Catalogue:
     def facts(self) -> Facts:
         """What reasons may mention."""
         terms = dict(zip(self.index.items, self.terms, strict=True))
-        held_by = Counter(word for words_of in self.terms for word in words_of)
+        held_by = {word: len(rows) for word, rows in self.holders.items()}
         return Facts(self.index.items, self.titles, self.labels, terms, held_by)
 
     @cached_property
@@ -60,25 +57,20 @@ class Catalogue:
         """The words of each item, for exact search."""
         return tuple(words.terms(self.words.get(media_id, "")) for media_id in self.index.items)
 
-
-def load_index(ledger: Ledger, blobs: Blobs) -> tuple[ItemIndex, Moments]:
-    """The index that the ledger names and the moments of its items; MissingError when none has been built."""
-    row = ledger.row(index.TABLE, index.KEY)
-    if row is None or not row["blob"]:
-        raise MissingError("there is no item index yet: materialise `item_index` (avrec materialize)")
-    items = ItemIndex.read({name: blobs.get(f"{row['blob']}/{name}") for name in ("index.safetensors", "index.json")})
-    path = f"{row['blob']}/{moments.FILE}"
-    if not blobs.exists(path):  # an index of before there were moments serves until the next one is built
-        return items, Moments.none()
-    return items, Moments.read(blobs.local(path) or blobs.get(path), items.items)
+    @cached_property
+    def holders(self) -> Mapping[str, Sequence[int]]:
+        """Word -> the rows of the items that hold it."""
+        found: dict[str, list[int]] = {}
+        for row, terms in enumerate(self.terms):
+            for term in terms:
+                found.setdefault(term, []).append(row)
+        return found
 
 
 def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
     """Items of the index that are still in the library and may be shown, with quality, classes and words."""
-    items, found = load_index(ledger, blobs)
     media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags", "creator"]).to_pylist()}
-    # An item that left after the index was built must not be recommended from it.
-    items = items.only(media.keys() - withheld(ledger))
+    items, found = indexing.current(ledger, blobs, media.keys() - withheld(ledger))
     scores = ledger.rows("quality_scores", columns=["score"])
     quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
     classified = ledger.rows("content_classes", columns=["labels", "class_names", "class_probs"]).to_pylist()

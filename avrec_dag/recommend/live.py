@@ -18,10 +18,11 @@ from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.interactions import COLUMNS, Histories
 from avrec_dag.recommend.model import Trained
 from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.queries import Query
 from avrec_dag.recommend.reranking.knobs import Changes, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
-from avrec_dag.recommend.searching import Searcher
-from avrec_dag.recommend.settings import K
+from avrec_dag.recommend.searching import Searcher, Taste
+from avrec_dag.recommend.settings import TASTE, K
 from avrec_dag.recommend.telling import advice
 from avrec_dag.storage import Blobs
 
@@ -127,9 +128,30 @@ class Recommender:
         """As `Searcher.similar`."""
         return self.searcher.similar(media_id, k)
 
-    def search(self, text: str, k: int = K) -> list[Found]:
-        """As `Searcher.search`."""
-        return self.searcher.search(text, k)
+    def search(
+        self, query: str | Query, k: int = K, *, user_id: str | None = None, taste: float | None = None, events: Sequence[Event] = ()
+    ) -> list[Found]:
+        """As `Searcher.search`, for words or any other query.
+
+        Args:
+            query: What is looked for.
+            k: At most so many.
+            user_id: Whose taste re-ranks what is found; None: nobody's.
+            taste: How much, in [0, 1]; None: `TASTE`.
+            events: As for `recommend`.
+
+        Raises:
+            ValueError: taste is outside [0, 1].
+        """
+        asked = Query(query) if isinstance(query, str) else query
+        mine = None if user_id is None else self.taste(user_id, TASTE if taste is None else taste, events=events)
+        return self.searcher.search(asked, k, mine)
+
+    def taste(self, user_id: str, weight: float, *, events: Sequence[Event] = ()) -> Taste:
+        """What re-ranks an answer by one person's taste."""
+        history = self.history(user_id, events)
+        scores = blend(self.views, history)
+        return Taste(scores.relevance[0], weight, lambda rows: explain(self.views, history, scores, rows, self.catalogue.facts))
 
     def relevance(self, user_id: str, *, events: Sequence[Event] = ()) -> np.ndarray:
         """How well every item suits a person: (items,) float32 in the order of the index, finite for what they have met, too.

@@ -15,14 +15,13 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
 from avrec_dag.report.pictures import still
-from avrec_dag.serving import streaming
+from avrec_dag.serving import searching, streaming
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
+from avrec_dag.serving.searching import Count, Share
 from avrec_dag.storage import Blobs
 
 MOST_EVENTS = 500
-Count = Annotated[int, Query(ge=1, le=100)]
-Share = Annotated[float, Query(ge=0, le=1)]
 UserId = Annotated[str, InPath(min_length=1, max_length=200)]
 MediaId = Annotated[str, InPath(min_length=1, max_length=1024)]
 
@@ -71,6 +70,7 @@ def create_app(
         return JSONResponse({"detail": str(error)}, 451)
 
     _answers(app, live)
+    searching.routes(app, live)
     _media(app, live, source)
     _page(app)
     return app
@@ -89,11 +89,6 @@ def _answers(app: FastAPI, live: Live) -> None:
     def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:
         """Items like one item."""
         return live.similar(media_id, k)
-
-    @app.get("/v1/search")
-    def search(q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10) -> list[dict[str, Any]]:
-        """Items that fit a few words."""
-        return live.search(q, k)
 
     @app.post("/v1/feedback")
     def feedback(batch: Batch) -> dict[str, int]:

@@ -1,13 +1,15 @@
 """What the service answers from: the newest recommender of the ledger, loaded again when the ledger has moved on."""
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avrec_dag.errors import MissingError, WithheldError
-from avrec_dag.feedback import FeedbackLog, Rules
+from avrec_dag.errors import AvrecError, MissingError, WithheldError
+from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.recommend.reranking.knobs import Knobs
@@ -16,8 +18,11 @@ from avrec_dag.storage import Blobs
 if TYPE_CHECKING:
     from avrec_dag.recommend.answers import Recommendation
     from avrec_dag.recommend.live import Recommender
+    from avrec_dag.recommend.queries import Example, Part
 
-_LOOK_EVERY_S = 5.0
+_LOG = logging.getLogger(__name__)
+_LOOK_EVERY_S, _WAIT_S = 5.0, 2.0
+"""A request waits at most so long for a newer view of the library."""
 _RECENT_EVENTS = 500
 _TABLES = (
     "recommender",
@@ -28,6 +33,7 @@ _TABLES = (
     "raw_media",
     "moderation_decisions",
     "duplicates",
+    "fused_features",
 )
 
 
@@ -55,13 +61,13 @@ class Live:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
+        self._loading: threading.Thread | None = None
         self._looked_s = 0.0
 
     def recommend(self, user_id: str, k: int, knobs: Knobs) -> list[dict[str, Any]]:
         """A list that knows everything the person did until now, whatever the tables know."""
         now = self._current()
-        events = [event for event in self.log.of_user(user_id, limit=_RECENT_EVENTS) if not event.media_id or event.media_id in now.media]
-        found = now.recommender.recommend(user_id, k, events=events, **asdict(knobs))
+        found = now.recommender.recommend(user_id, k, events=self._events(now, user_id), **asdict(knobs))
         return self._told(now, found)
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
@@ -69,10 +75,29 @@ class Live:
         now = self._current()
         return self._told(now, now.recommender.similar(media_id, k))
 
-    def search(self, text: str, k: int) -> list[dict[str, Any]]:
-        """Items that fit the words."""
+    def search(
+        self, text: str, k: int, *, user_id: str | None = None, taste: float | None = None, examples: Sequence["Example"] = ()
+    ) -> list[dict[str, Any]]:
+        """Items that fit words and examples, re-ranked by what a person likes, up to this moment, where one is named."""
+        from avrec_dag.recommend.queries import Query
+
         now = self._current()
-        return self._told(now, now.recommender.search(text, k))
+        events = self._events(now, user_id) if user_id is not None else ()
+        return self._told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
+
+    def example(self, content: bytes, part: "Part") -> "Example":
+        """What a file that was sent asks for; MediaError where it cannot be read, is too long, or has no such part."""
+        from avrec_dag.recommend import queries
+
+        def bring(path: Path) -> None:
+            path.write_bytes(content)
+
+        encoders = self._current().recommender.catalogue.index.encoders
+        return queries.example(self.ledger, self.blobs.uri, "the file", part, bring, encoders=encoders)
+
+    def _events(self, now: Loaded, user_id: str) -> list[Event]:
+        """What somebody did lately with items that there are."""
+        return [event for event in self.log.of_user(user_id, limit=_RECENT_EVENTS) if not event.media_id or event.media_id in now.media]
 
     def item(self, media_id: str) -> dict[str, Any]:
         """What the ledger says of one upload now.
@@ -101,13 +126,33 @@ class Live:
         return sorted(set(media_ids) - self._current().media.keys())
 
     def _current(self) -> Loaded:
+        """The newest view; where a newer one takes long to load, the one before serves meanwhile, and is replaced all at once."""
         with self._lock:
-            if self._loaded is None or time.monotonic() - self._looked_s > _LOOK_EVERY_S:
-                version = tuple(self.ledger.data_version(table) for table in _TABLES)
-                if self._loaded is None or self._loaded.version != version:
-                    self._loaded = self._load(version)
-                self._looked_s = time.monotonic()
-            return self._loaded
+            if self._loaded is None:
+                self._loaded, self._looked_s = self._load(self._version()), time.monotonic()
+            elif self._loading is None and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+                self._loading = threading.Thread(target=self._refresh, daemon=True)
+                self._loading.start()
+            loading = self._loading
+        if loading is not None:
+            loading.join(_WAIT_S)
+        return self._loaded
+
+    def _refresh(self) -> None:
+        """Look whether the ledger has moved on, and load what it says now."""
+        loaded = self._loaded
+        try:
+            version = self._version()
+            if loaded is None or loaded.version != version:
+                loaded = self._load(version)
+        except (AvrecError, OSError) as error:
+            _LOG.warning("the library cannot be read anew (%s); what was read before serves on", error)
+        finally:
+            with self._lock:
+                self._loaded, self._loading, self._looked_s = loaded, None, time.monotonic()
+
+    def _version(self) -> tuple[str, ...]:
+        return tuple(self.ledger.data_version(table) for table in _TABLES)
 
     def _load(self, version: tuple[str, ...]) -> Loaded:
         from avrec_dag.recommend.live import Recommender
