@@ -25,13 +25,12 @@ from stamp_clips import BENCH, features, library, stamps
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.index import ItemIndex
 from avrec_dag.ledger import Ledger
-from avrec_dag.recommend import interactions
+from avrec_dag.recommend import interactions, model
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.recommend.matching import match
 from avrec_dag.recommend.metrics import average_precision, bootstrap_interval, ndcg, recall
-from avrec_dag.recommend.model import Model
 from avrec_dag.recommend.queries import Example, Part, Query
 from avrec_dag.schema import TABLES, VECTOR
 from avrec_dag.understanding.fusion import joint_of, vector_of
@@ -169,10 +168,14 @@ def tasted(clips: list[Clip], seed: int) -> list[dict[str, float | int | str]]:
         mine = rng.choice(VAGUE[word], min(2, len(VAGUE[word]) - 1), replace=False)
         theirs = sorted({one for label in mine for one in by_label[str(label)]})
         anything = rng.choice(items.index.items, LIKED // 2, replace=False)
-        likes[name] = {str(one) for one in [*rng.choice(theirs, LIKED // 2, replace=False), *anything]}
-        wanted[name], asked[name] = set(theirs) - likes[name], word
+        liked = rng.permutation([*rng.choice(theirs, LIKED // 2, replace=False), *anything])
+        likes[name] = list(dict.fromkeys(map(str, liked)))
+        wanted[name], asked[name] = set(theirs) - set(likes[name]), word
     histories = Histories.of(interactions.fold(_events(likes), _items(items)), items.index.items)
-    recommender = Recommender.of(items, Model.fit(histories), histories)
+    blend = model.unfitted(model.DEFAULT)
+    blend.fit(histories.interactions(items.index.fused))
+    trained = model.Trained(blend, "made", model.DEFAULT, "made", np.zeros(0, np.uint64), 0)
+    recommender = Recommender.of(items, trained, histories)
     told: list[dict[str, float | int | str]] = []
     base = None
     for weight in WEIGHTS:
@@ -193,11 +196,11 @@ def _items(items: Catalogue) -> pa.Table:
     return pa.table({"media_id": names, "creator": pa.nulls(len(names), pa.string())})
 
 
-def _events(likes: Mapping[str, set[str]]) -> pa.Table:
-    """Likes as rows of feedback_events."""
+def _events(likes: Mapping[str, list[str]]) -> pa.Table:
+    """Likes in their order as rows of feedback_events."""
     start, rows = datetime(2026, 1, 1, tzinfo=UTC), []
     for person, liked in sorted(likes.items()):
-        for number, media_id in enumerate(sorted(liked)):
+        for number, media_id in enumerate(liked):
             told = {"event_id": f"{person} {number}", "user_id": person, "media_id": media_id, "kind": "like", "weight": 1.0}
             rows.append({**told, "happened_at": start + timedelta(hours=number), "fields": [("event", told["event_id"])]})
     columns = TABLES["feedback_events"].columns

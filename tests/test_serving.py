@@ -63,7 +63,7 @@ def test_a_list_has_ids_scores_reasons_and_what_a_page_needs(client):
     found = client.get("/v1/recommendations/person 1", params={"k": 5}).json()
 
     assert 1 <= len(found) <= 5
-    assert set(found[0]) == {"media_id", "score", "reason", "causes", "title", "kind", "duration_s", "labels"}
+    assert set(found[0]) == {"media_id", "score", "reason", "causes", "title", "kind", "duration_s", "labels", "why"}
     assert all(one["reason"] for one in found)
 
 

@@ -98,7 +98,8 @@ def _after(known: Sequence[str], items: Sequence[str]) -> list[str]:
 
 def _known(ledger: Ledger, items: Sequence[str]) -> Interactions:
     """Everybody's histories over these items, with their vectors (zeros for an item without one)."""
-    index = ItemIndex.build(ledger.rows("fused_features", columns=["vector", "joint"]))
+    rows = ledger.rows("fused_features", columns=["vector", "joint"])
+    index = ItemIndex.build(rows, most_exact=rows.num_rows)
     row = np.array([index.place.get(media_id, -1) for media_id in items], np.int64)
     vectors = np.concatenate([index.fused, np.zeros((1, index.fused.shape[1]), np.float32)])[row]
     histories = Histories.of(ledger.rows("interactions", columns=["media_ids", "weights", "last_s"]), items)
