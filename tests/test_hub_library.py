@@ -28,6 +28,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.media import windows as cutting
 from avrec_dag.recommend import indexing
 from avrec_dag.storage import Blobs
+from avrec_dag.understanding.outside import Workbench
 from resources.profiles import Settings
 from tests import hub_models
 
@@ -67,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         speech="off",
     )
     made = Made(chosen, models)
-    outside._understand(made.library, made.ledger, chosen.media, chosen.store)
+    Workbench(Path(chosen.media), chosen.store).run(outside._tasks(made.library, chosen.media, chosen.store), made.library.steps)
     indexing.update_index(made.ledger, Blobs(chosen.store), made.library.steps["item_index"], encoders=chosen.encoders)
     return made
 
