@@ -126,7 +126,7 @@ def measured(
     found = {
         f"coverage@{k}": float(np.count_nonzero(counts) / max(n, 1)),
         f"gini@{k}": metrics.gini(counts),
-        f"novelty@{k}": _mean(-np.log2(np.maximum(base.support, 1) / max(1, np.count_nonzero(np.diff(base.met.indptr)))), lists, shown),
+        f"novelty@{k}": _mean(0.0 - np.log2(np.maximum(base.support, 1) / max(1, np.count_nonzero(np.diff(base.met.indptr)))), lists, shown),
         f"serendipity@{k}": _serendipity(lists, shown, relevant, base.support),
         f"popularity@{k}": _mean(base.support.astype(np.float64), lists, shown),
         f"popularity_bias@{k}": _lift(lists, shown, met, base.support),
