@@ -273,8 +273,12 @@ def test_settings_are_found_axis_by_axis_within_the_budget():
 
     axes = {"x": (0, 3, 9), "y": (0, 1)}
     found = choose(axes, score, budget_s=1000, now_s=lambda: clock[0])
-    assert (found.best.settings, found.untried, len(found.trials)) == ({"x": 3, "y": 1}, 0, 4)
+    assert (found.best.settings, found.untried, len(found.trials)) == ({"x": 3, "y": 1}, 0, 6)
     short = choose(axes, score, budget_s=25, now_s=lambda: clock[0])
     assert (short.best.settings, short.untried, len(short.trials)) == ({"x": 3, "y": 0}, 2, 2)
     assert len(choose(axes, score, budget_s=0, now_s=lambda: clock[0]).trials) == 1
+    # What is best on the first axis depends on the second: one pass would end at (1, 1).
+    table = {(0, 0): 1, (1, 0): 2, (0, 1): 5, (1, 1): 4}
+    twice = choose({"x": (0, 1), "y": (0, 1)}, lambda point: table[point["x"], point["y"]], budget_s=1000)
+    assert (twice.best.settings, len(twice.trials)) == ({"x": 0, "y": 1}, 4)
     assert choose({}, lambda _: float("nan"), budget_s=0).best.settings == {}

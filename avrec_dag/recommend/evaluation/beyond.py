@@ -126,7 +126,7 @@ def measured(
     found = {
         f"coverage@{k}": float(np.count_nonzero(counts) / max(n, 1)),
         f"gini@{k}": metrics.gini(counts),
-        f"novelty@{k}": _mean(0.0 - np.log2(np.maximum(base.support, 1) / max(1, np.count_nonzero(np.diff(base.met.indptr)))), lists, shown),
+        f"novelty@{k}": _mean(_bits(base), lists, shown),
         f"serendipity@{k}": _serendipity(lists, shown, relevant, base.support),
         f"popularity@{k}": _mean(base.support.astype(np.float64), lists, shown),
         f"popularity_bias@{k}": _lift(lists, shown, met, base.support),
@@ -136,6 +136,12 @@ def measured(
     if base.quality is not None:
         found[f"quality@{k}"] = _mean(base.quality, lists, shown)
     return found
+
+
+def _bits(base: Background) -> NDArray[np.float64]:
+    """(items,) -log2 of the share of people with a history who met each; nobody counts as one."""
+    people = max(1, np.count_nonzero(np.diff(base.met.indptr)))
+    return 0.0 - np.log2(np.maximum(base.support, 1) / people)
 
 
 def _per_list(values: NDArray[np.float64], lists: NDArray[np.int32], shown: NDArray[np.bool_]) -> NDArray[np.float64]:

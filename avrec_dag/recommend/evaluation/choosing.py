@@ -30,7 +30,7 @@ class Choice:
 
     Attributes:
         trials: In the order in which they were made; at least one.
-        untried: Points of the axes for which the budget did not suffice.
+        untried: Neighbours of the best point for which the budget did not suffice.
     """
 
     trials: Sequence[Trial]
@@ -49,7 +49,7 @@ def choose(
     budget_s: float,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Choice:
-    """Coordinate search: try the defaults, then the other values of each axis, moving to whatever is better.
+    """Coordinate search: try the defaults, then the other values of each axis, moving to whatever is better, until nothing is.
 
     Args:
         axes: Setting -> values, the default first.
@@ -68,13 +68,19 @@ def choose(
 
     best = {name: values[0] for name, values in axes.items()}
     best_score = attempt(dict(best))
-    untried = 0
-    for name, values in axes.items():
-        for value in values[1:]:
-            if now_s() - begun + max(trial.seconds for trial in trials) > budget_s:
-                untried += 1
-                continue
-            found = attempt({**best, name: value})
-            if found > best_score:
-                best, best_score = {**best, name: value}, found
+    tried, untried = [dict(best)], 0
+    moved = True
+    while moved:
+        moved, untried = False, 0
+        for name, values in axes.items():
+            for point in ({**best, name: value} for value in values):
+                if point in tried:
+                    continue
+                if now_s() - begun + max(trial.seconds for trial in trials) > budget_s:
+                    untried += 1
+                    continue
+                tried.append(point)
+                found = attempt(point)
+                if found > best_score:
+                    best, best_score, moved = point, found, True
     return Choice(trials, untried)

@@ -121,7 +121,8 @@ class _Run:
                 self._compose(model, "train")
             self.say({"doing": f"fitting {_told(settings)}".strip(), "done": 0, "total": 1})
             at = time.perf_counter()
-            if isinstance(model, Tuned):
+            # With nothing held out there is nothing to tune on; what is fitted already still learns how to weigh it.
+            if isinstance(model, Tuned) and (len(sought.users) or self.entry.components):
                 model.tune(train, valid, seed=self.job.seed)
             else:
                 model.fit(train, seed=self.job.seed)

@@ -6,7 +6,7 @@ The contract, beyond `base.Model`:
   arguments; the model is constructed from it alone: `Model(Settings(**values))`. Modules are imported when the model is made, in a
   process of its own, so that nobody pays for what they do not use.
 - `Entry.axes` names for each setting the values to try, the default first. `evaluation.choosing` moves along one axis after the other
-  from the best point so far, as long as the time budget lasts; the defaults are always tried, so they should be good ones.
+  from the best point so far, until nothing is better or the time is used up; the defaults are always tried, so they should be good ones.
 - `needs_vectors`: the model is left out (with a sentence) where nothing is known of the content of items.
 - A model that chooses something on validation data itself (a blend its weights, a network its number of epochs) has
   `tune(train, valid, *, seed)`, see `Tuned`. It is called in place of `fit`; a later `fit` on more data keeps what was chosen.
@@ -88,7 +88,9 @@ _HERE = "avrec_dag.recommend.models"
 
 MODELS: dict[str, Entry] = {
     "popularity": Entry(f"{_HERE}.popularity:Popularity", f"{_HERE}.popularity:PopularitySettings", {"half_life_days": (0.0, 365.0, 30.0)}),
-    "ease": Entry(f"{_HERE}.ease:Ease", f"{_HERE}.ease:EaseSettings", {"l2": (100.0, 10.0, 400.0, 1000.0), "recency": (0.8, 1.0, 0.6)}),
+    "ease": Entry(
+        f"{_HERE}.ease:Ease", f"{_HERE}.ease:EaseSettings", {"l2": (100.0, 10.0, 400.0, 1000.0, 3000.0), "recency": (0.8, 1.0, 0.6)}
+    ),
     "item_knn": Entry(
         f"{_HERE}.item_knn:ItemKnn",
         f"{_HERE}.item_knn:ItemKnnSettings",
@@ -102,7 +104,12 @@ MODELS: dict[str, Entry] = {
     "linear": Entry(
         f"{_HERE}.linear:Linear",
         f"{_HERE}.linear:LinearSettings",
-        {"l2": (120.0, 40.0, 400.0, 1200.0), "recency": (0.7, 0.85, 0.5), "decay": (0.9, 1.0, 0.7), "backward": (0.3, 1.0, 0.0)},
+        {
+            "l2": (120.0, 40.0, 400.0, 1200.0, 4000.0),
+            "recency": (0.7, 0.85, 1.0, 0.5),
+            "decay": (0.9, 1.0, 0.7),
+            "backward": (0.3, 1.0, 0.0),
+        },
     ),
     "sequence": Entry(f"{_HERE}.sequence:Sequence", f"{_HERE}.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_HERE}.content:Content", f"{_HERE}.content:ContentSettings", {"recency": (1.0, 0.9, 0.7)}, needs_vectors=True),
