@@ -76,6 +76,24 @@ class Task(Protocol):
         ...
 
 
+class DecodesUploads:
+    """A task that decodes uploads: engines give it one item at a time, held to `limits.Limits`, in a process that may die of it.
+
+    Attributes:
+        patience: How often as long as decoding it may take.
+    """
+
+    patience: float = 1
+
+    def get_ready(self, items: Sequence[Item]) -> None:
+        """Load the models that a batch needs: before an item's limits hold, so that they do not count."""
+
+    def size_bytes(self, item: Item) -> int:
+        """Size of the upload, which its time goes by."""
+        size = item.parents.get("raw_media", {}).get("size_bytes")
+        return size if isinstance(size, int) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What bringing one partition of one table up to date did.

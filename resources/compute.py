@@ -7,6 +7,7 @@ from avrec_dag.engine import Engine, engine
 from avrec_dag.incremental import advance
 from avrec_dag.items import Outcome, Task
 from avrec_dag.ledger import Ledger, Plan
+from avrec_dag.limits import Limits
 from avrec_dag.recommend.model import DEFAULT
 from avrec_dag.steps import Step
 from resources.slots import release_lost
@@ -17,6 +18,7 @@ class Compute(dg.ConfigurableResource):
 
     Attributes:
         engine: `local`, `inline`, `ray` or a Ray address.
+        limits: What one upload may cost, as in `Limits.canonical`.
         encoders: Name of the encoder preset.
         speech: The speech recogniser.
         dnsmos: Who judges how speech sounds.
@@ -26,6 +28,7 @@ class Compute(dg.ConfigurableResource):
     """
 
     engine: str = "local"
+    limits: str = ""
     encoders: str = "packaged"
     speech: str = "auto"
     dnsmos: str = "auto"
@@ -47,7 +50,7 @@ class Compute(dg.ConfigurableResource):
     ) -> Outcome:
         """Bring one partition of one table up to date; see `incremental.advance`."""
         if self._running is None:
-            self._running = engine(self.engine)
+            self._running = engine(self.engine, bounds=Limits.read(self.limits))
         return advance(ledger, self._running, step, partition, task, plan=plan, run_id=run_id, guard=guard)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:

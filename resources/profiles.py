@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from avrec_dag.errors import SettingError
+from avrec_dag.limits import Limits
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.moderation.policy import Policy
 from avrec_dag.recommend.model import DEFAULT, names_of
@@ -33,6 +34,7 @@ class Settings:
         feedback: AVREC_FEEDBACK: SQLAlchemy URL of the feedback log.
         feedback_weights: AVREC_FEEDBACK_WEIGHTS: what each kind of event says, a preset or a JSON or TOML file.
         engine: AVREC_ENGINE: `local`, `inline`, `ray` or a Ray address.
+        limits: AVREC_LIMITS: what one upload may cost, such as `memory_mb=512,wall_s=60`.
         encoders: AVREC_ENCODERS: name of an encoder preset.
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
@@ -63,6 +65,7 @@ class Settings:
     sampling: Sampling = field(default_factory=Sampling)
     knobs: Knobs = field(default_factory=Knobs)
     feedback_weights: str = "default"
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -96,6 +99,7 @@ class Settings:
                 _read(env, "AVREC_FRAMES_JPEG_QUALITY", _within(int, 1, 100), "a whole number from 1 to 100", usual.jpeg_quality),
             ),
             knobs=_knobs(env),
+            limits=Limits.read(env.get("AVREC_LIMITS", "")),
         )
 
     def recipe(self) -> Recipe:
@@ -141,6 +145,7 @@ class Settings:
             ),
             "compute": Compute(
                 engine=self.engine,
+                limits=self.limits.canonical(),
                 encoders=self.encoders,
                 speech=self.speech,
                 dnsmos=self.dnsmos,

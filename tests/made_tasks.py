@@ -1,12 +1,14 @@
 """Tasks that worker processes can import: pure, hostile, slow."""
 
 import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from avrec_dag.items import Item, Row
+from avrec_dag.items import DecodesUploads, Item, Row
 
 CALLS = {"loads": 0}
 
@@ -76,6 +78,47 @@ class Slow:
         Path(self.folder, str(os.getpid())).touch()
         time.sleep(600)
         return [item.done({}, {}) for item in items]
+
+
+@dataclass(frozen=True)
+class Attacked(DecodesUploads):
+    """Does to its process what the item is called, as a decoder might; leaves a mark for every item that it begins."""
+
+    folder: str
+
+    def size_bytes(self, item: Item) -> int:
+        return 100_000_000 if item.key.startswith("large") else 0
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        for item in items:
+            with Path(self.folder, item.key).open("ab") as file:
+                file.write(b".")
+            ATTACKS.get(item.key.partition(" ")[0], lambda _: None)(self.folder)
+        return [item.done({}, {"n_frames": os.getpid()}) for item in items]
+
+
+def _spin(_: str) -> None:
+    while True:
+        pass
+
+
+def _open(_: str) -> None:
+    with ExitStack() as held:
+        for _ in range(1000):
+            held.enter_context(Path(os.devnull).open("rb"))
+
+
+ATTACKS: dict[str, Callable[[str], object]] = {
+    "sleeps": lambda _: time.sleep(600),
+    "spins": _spin,
+    "large": lambda _: time.sleep(1.3),
+    "hoards": lambda _: bytearray(400_000_000),
+    "writes": lambda folder: Path(folder, "written").write_bytes(bytes(3_000_000)),
+    "opens": _open,
+    "crashes": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
+    "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "leaves": lambda _: os._exit(3),
+}
 
 
 def batches(keys: Sequence[str], size: int = 4) -> list[list[Item]]:

@@ -5,11 +5,14 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import PurePosixPath
+
+import numpy as np
 
 from avrec_dag.encoders import devices, events, recognition
 from avrec_dag.encoders.recognition import Recogniser, Sentence, Word
-from avrec_dag.items import Item, Row, each
+from avrec_dag.items import DecodesUploads, Item, Row, each
 from avrec_dag.media.audio import decode_mono
 from avrec_dag.media.speech_spans import Pack, packs, pieces
 from avrec_dag.media.uploads import MediaSource
@@ -62,13 +65,15 @@ class Transcript:
 
 
 @dataclass(frozen=True)
-class Transcribe:
+class Transcribe(DecodesUploads):
     """Task of transcripts: decodes the sound of items in which somebody speaks, and writes down what they say.
 
     Attributes:
         media_uri: The media library.
         speech: Which recogniser, as in `recognition.chosen`.
     """
+
+    patience = 30.0
 
     media_uri: str
     speech: str = "packaged"
@@ -81,6 +86,11 @@ class Transcribe:
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `text` is the hash of the text and its times, absent where nobody speaks."""
         return each(items, self._row)
+
+    def get_ready(self, items: Sequence[Item]) -> None:
+        """Load the recogniser where somebody speaks."""
+        if any(item.parents["audio_spectrograms"]["speech_share"] != 0 for item in items):
+            _loaded(self.speech)
 
     def _row(self, item: Item) -> Row:
         spec = recognition.chosen(self.speech)
@@ -104,6 +114,12 @@ class Transcribe:
         }  # fmt: skip
         told = hashlib.sha256(json.dumps([said.text, segments, words]).encode()).hexdigest()
         return item.done({"text": told} if said.text else {}, values)
+
+
+@cache
+def _loaded(speech: str) -> None:
+    """Have the recogniser load its weights, which it does when it is first used."""
+    recognition.load(speech).recognise(np.zeros(events.SAMPLE_RATE_HZ, np.float32))
 
 
 def transcript(found: Iterable[Pack], recogniser: Recogniser) -> Transcript:

@@ -1,17 +1,21 @@
 """What every engine promises, and what it does with a batch that raises."""
 
+import errno
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
+from avrec_dag import limits
 from avrec_dag.errors import MediaError
-from avrec_dag.items import Item, Row, Task
+from avrec_dag.items import DecodesUploads, Item, Row, Task
+from avrec_dag.limits import Limits
 
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 THREADS = dict.fromkeys(_LIBRARIES, "1")
 """Environment of a worker. One process per core keeps the cores busy; threads inside each would only contend."""
-DIED = "the worker process died while computing this item: out of memory, or a crash inside a decoder"
+DIED = "the worker process died while computing this item"
 log = logging.getLogger("avrec")
 
 
@@ -33,14 +37,23 @@ class Engine(Protocol):
 
 
 class Inline:
-    """Runs batches in this process: for arithmetic on rows, and for tests."""
+    """Runs batches in this process: for arithmetic on rows, and for tests. Nothing ends an upload that takes too long or too much.
+
+    Args:
+        bounds: What one upload may cost; of these, pixels and packets hold here.
+    """
 
     workers = 1
+
+    def __init__(self, bounds: Limits | None = None) -> None:
+        self._bounds = bounds or Limits()
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
         """As `Engine.run`."""
         for batch in batches:
-            yield attempt(task, batch)
+            with limits.kept(self._bounds):
+                rows = attempt(task, batch)
+            yield rows
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -56,7 +69,41 @@ def attempt(task: Task, items: Sequence[Item]) -> list[Row]:
         if isinstance(error, MediaError):
             return [items[0].failed(str(error), permanent=True)]
         log.debug("%r raised", items[0].key, exc_info=True)
-        return [items[0].failed(f"{type(error).__name__}: {error}")]
+        return [items[0].failed(_told(error))]
+
+
+def attempt_within(bounds: Limits, task: Task, items: Sequence[Item], at: Callable[[int], object] = lambda _: None) -> list[Row]:
+    """As `attempt`, in a process that may die: a task that decodes uploads is given them one by one, each within its bounds.
+
+    Args:
+        bounds: What one upload may cost.
+        task: The task.
+        items: The batch.
+        at: Told the place in the batch of the item that comes next, so that it is known if the process does not live to say so.
+    """
+    if not isinstance(task, DecodesUploads):
+        return attempt(task, items)
+    with suppress(Exception):  # whatever it raises, each item meets again, and is told
+        task.get_ready(items)
+    on_card = getattr(task, "on_card", False)  # its driver takes what memory it likes
+    rows = []
+    for place, item in enumerate(items):
+        at(place)
+        with limits.enforced(bounds, task.size_bytes(item), patience=task.patience, memory=not on_card):
+            rows += attempt(task, [item])
+    at(-1)
+    return rows
+
+
+def _told(error: Exception) -> str:
+    bounds = limits.in_force()
+    if isinstance(error, MemoryError):
+        return f"it needs more than {bounds.memory_mb} MB of memory, the most for one upload; raise memory_mb in AVREC_LIMITS, or shrink it"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return f"it would write a file of more than {bounds.written_mb} MB; raise written_mb in AVREC_LIMITS, or cut it"
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        return f"it opens more than {bounds.open_files} files at once; raise open_files in AVREC_LIMITS"
+    return f"{type(error).__name__}: {error}"
 
 
 def _answered(items: Sequence[Item], rows: list[Row]) -> list[Row]:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from avrec_dag import limits
 from avrec_dag.encoders import devices
-from avrec_dag.engine.base import DIED, THREADS, attempt, worker_count
+from avrec_dag.engine.base import DIED, THREADS, attempt_within, worker_count
 from avrec_dag.errors import SettingError
 from avrec_dag.items import Item, Row, Task
+from avrec_dag.limits import Limits
 
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
 
@@ -23,10 +25,10 @@ class OnRay:
     its model and sees no other card. Ray ends the process of a plain task that asks for a card, and would load the model for every batch.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+    def __init__(self, address: str | None = None, workers: int | None = None, bounds: Limits | None = None) -> None:
         if importlib.util.find_spec("ray") is None:
             raise SettingError("AVREC_ENGINE asks for Ray, which is not installed; pip install 'avrec_dag[ray]'")
-        self.address = address
+        self.address, self._bounds = address, bounds or Limits()
         self.workers = worker_count(workers)
         self._remote: Any = None
         self._n_cards = 0
@@ -69,7 +71,8 @@ class OnRay:
         return bool(told) or (not devices.cards() and ray.get(self._holder(0).on_card.remote(shared)))
 
     def _submit(self, card: int | None, shared: Any, batch: Sequence[Item]) -> Any:
-        return self._remote.remote(shared, batch) if card is None else self._holder(card).attempt.remote(shared, batch)
+        compute = self._remote if card is None else self._holder(card).attempt
+        return compute.remote(self._bounds, shared, batch)
 
     def _holder(self, card: int) -> Any:
         """The actor that keeps one of the cards; which one, Ray decides."""
@@ -109,7 +112,7 @@ class OnRay:
             raise SettingError(f"AVREC_ENGINE={self.address or 'ray'!r}: no Ray answers ({error}); start one, or use local") from error
         self.workers = max(1, int(ray.cluster_resources().get("CPU", self.workers)))
         self._n_cards = int(ray.cluster_resources().get("GPU", 0))
-        self._remote = ray.remote(attempt).options(**needs(on_card=False), max_retries=0)
+        self._remote = ray.remote(_attempt).options(**needs(on_card=False), max_retries=0)
 
     def _result(self, card: int | None, task: Any, future: Any, batch: Sequence[Item]) -> Iterator[list[Row]]:
         """The rows of one batch; if its process died, each item alone, to find the one that kills."""
@@ -122,7 +125,7 @@ class OnRay:
             if card is not None:
                 self._drop(card)
             if len(batch) == 1:
-                yield [batch[0].failed(DIED)]
+                yield [batch[0].failed(f"{DIED}: it passed the seconds of AVREC_LIMITS, memory ran out, or a decoder crashed")]
                 return
             for item in batch:
                 yield from self._result(card, task, self._submit(card, task, [item]), [item])
@@ -137,11 +140,16 @@ class OnRay:
             ray.shutdown()
 
 
+def _attempt(bounds: Limits, task: Task, items: Sequence[Item]) -> list[Row]:
+    limits.become_expendable()
+    return attempt_within(bounds, task, items)
+
+
 class _CardHolder:
     """A process that Ray gives one card for good."""
 
-    def attempt(self, task: Task, items: Sequence[Item]) -> list[Row]:
-        return attempt(task, items)
+    def attempt(self, bounds: Limits, task: Task, items: Sequence[Item]) -> list[Row]:
+        return _attempt(bounds, task, items)
 
     def on_card(self, task: Task) -> bool:
         return bool(getattr(task, "on_card", False))

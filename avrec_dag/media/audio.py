@@ -128,10 +128,14 @@ def _frames(file: BinaryIO, name: str) -> "Iterator[av.AudioFrame]":
         while True:
             try:
                 packet = next(packets, None)
+            except MemoryError:
+                raise
             except av.FFmpegError:  # a file that breaks off simply ends
                 packet = None
             try:
                 yield from stream.decode(packet if packet is not None and packet.size else None)
+            except MemoryError:
+                raise
             except av.FFmpegError:  # one damaged packet costs its own milliseconds
                 if packet is None:
                     return

@@ -83,6 +83,8 @@ def packets_of(container: "InputContainer", stream: "av.VideoStream") -> "Iterat
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return
 
@@ -93,5 +95,7 @@ def decoded_by(stream: "av.VideoStream", packet: "av.Packet | None") -> "list[av
 
     try:
         return stream.decode(packet)
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return []

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from avrec_dag.items import Item, Row, each
+from avrec_dag.items import DecodesUploads, Item, Row, each
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.sheet import contact_sheet
 from avrec_dag.media.shots import colours, shots
@@ -32,7 +32,7 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class SampleFrames:
+class SampleFrames(DecodesUploads):
     """Task of frames: decodes each item once and keeps its JPEGs in one blob.
 
     Attributes:

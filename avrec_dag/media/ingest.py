@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 from avrec_dag.errors import MediaError
-from avrec_dag.items import Item, Row
+from avrec_dag.items import DecodesUploads, Item, Row
 from avrec_dag.media.probe import Probe, probe
 from avrec_dag.media.sidecar import (
     FOLDER_FILES,
@@ -139,7 +139,7 @@ def _folder_file(source: MediaSource, key: str, size_bytes: int, etag: str) -> F
 
 
 @dataclass(frozen=True)
-class ProbeUploads:
+class ProbeUploads(DecodesUploads):
     """Task of raw_media: probes uploads and reads what their sidecars say.
 
     Attributes:
@@ -151,6 +151,10 @@ class ProbeUploads:
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an upload that cannot be decoded becomes a failed row that says why."""
         return [self._row(item) for item in items]
+
+    def size_bytes(self, item: Item) -> int:
+        """As it was listed."""
+        return cast("Listed", item.parents[_LISTING]["listed"]).upload.size_bytes
 
     def _row(self, item: Item) -> Row:
         source = MediaSource(self.media_uri)

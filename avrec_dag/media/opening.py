@@ -6,14 +6,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from avrec_dag import limits
 from avrec_dag.errors import MediaError
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-
-MAX_PIXELS = 8192 * 8192
-"""The largest picture that is decoded; a bomb that claims more is refused before memory is taken for it."""
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover, not a moving picture
 
@@ -76,6 +74,8 @@ def opened(file: BinaryIO, name: str) -> "Iterator[InputContainer]":
             _Bytes(file), "r", container_options=_options(), options=_codec_options(), io_open=_no_other_file, buffer_size=1 << 18
         ) as it:
             yield cast("InputContainer", it)
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         raise MediaError(
             f"{name}: FFmpeg cannot read it as sound, film or picture ({error.strerror}); convert it and upload again"
@@ -97,7 +97,8 @@ def _options() -> dict[str, str]:
 
 
 def _codec_options() -> dict[str, str]:
-    return {"max_pixels": str(MAX_PIXELS)}
+    """A picture that claims more pixels than the limit is refused before memory is taken for it."""
+    return {"max_pixels": str(limits.in_force().pixels)}
 
 
 @lru_cache(maxsize=1)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from avrec_dag import limits
 from avrec_dag.errors import MediaError
-from avrec_dag.media.opening import MAX_PIXELS, opened, picture_stream, sound_stream
+from avrec_dag.media.opening import opened, picture_stream, sound_stream
 from avrec_dag.media.orientation import Orientation, displayed_size, orientation
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class _Seen:
 
         try:
             self.frame = next(iter(self.stream.decode(packet)), None)
+        except MemoryError:
+            raise
         except av.FFmpegError:
             self.n_damaged += 1
 
@@ -120,17 +123,22 @@ def probe(file: BinaryIO, name: str) -> Probe:
         if not seen:
             found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise MediaError(f"{name}: holds neither picture nor sound that can be decoded (found: {found}); convert it and upload again")
-        warnings = list(_read(container, seen))
+        warnings = list(_read(name, container, seen))
         return _concluded(name, container, list(seen.values()), warnings)
 
 
-def _read(container: "InputContainer", seen: dict[int, _Seen]) -> Iterator[str]:
+def _read(name: str, container: "InputContainer", seen: dict[int, _Seen]) -> Iterator[str]:
     import av
 
+    most = limits.in_force().packets
     try:
-        for packet in container.demux([one.stream for one in seen.values()]):
+        for number, packet in enumerate(container.demux([one.stream for one in seen.values()]), 1):
+            if number > most:
+                raise MediaError(f"{name}: has more than {most} packets; cut it into parts, or raise packets in AVREC_LIMITS")
             if packet.size:
                 seen[packet.stream_index].take(packet)
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         yield f"reading stopped after {max(one.end_s for one in seen.values()):.1f} s ({error.strerror}); what came before is kept"
     for one in seen.values():
@@ -176,7 +184,8 @@ def _nothing_decodes(name: str, seen: list[_Seen]) -> str:
         if one.stream.codec_context.name == "webp":
             return f"{name}: is damaged or an animated WebP, which FFmpeg cannot decode; upload it as GIF or MP4"
         if one.stream.type == "video" and not one.stream.codec_context.width:
-            return f"{name}: the size of the picture cannot be read or passes {MAX_PIXELS} pixels ({codecs}); upload it again, smaller"
+            most = limits.in_force().pixels
+            return f"{name}: the size of the picture cannot be read or passes {most} pixels ({codecs}); upload it again, smaller"
     return f"{name}: nothing in it can be decoded ({codecs}); the data is damaged, so upload it again"
 
 

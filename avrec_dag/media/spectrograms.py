@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from avrec_dag.encoders.events import EventCounter, EventShares
-from avrec_dag.items import Item, Row, each
+from avrec_dag.items import DecodesUploads, Item, Row, each
 from avrec_dag.media.audio import Mono, decode_blocks
 from avrec_dag.media.hum import HumMeter
 from avrec_dag.media.log_mel import BANDS, LogMel
@@ -77,7 +77,7 @@ def heard_facts(heard: Heard) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Listen:
+class Listen(DecodesUploads):
     """Task of audio_spectrograms: hears each item once.
 
     Attributes:

@@ -38,6 +38,8 @@ def _rewound(film: Film) -> bool:
 
     try:
         film.container.seek(int(film.start_s * 1e6))
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return False
     film.stream.codec_context.flush_buffers()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from avrec_dag.encoders.packaged import dnsmos
-from avrec_dag.items import Item, Row
+from avrec_dag.items import DecodesUploads, Item, Row
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.media.video import sample
@@ -29,7 +29,7 @@ _PICTURE_SHARE = 0.7
 
 
 @dataclass(frozen=True)
-class MeasureQuality:
+class MeasureQuality(DecodesUploads):
     """Task of table technical_quality: frames at full resolution, bursts of consecutive ones, and the sound facts already measured.
 
     Every signal has a physical value, its unit, a score in [0, 1] on a fixed scale (`signals.PICTURE`, `signals.SOUND`)

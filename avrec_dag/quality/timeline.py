@@ -120,6 +120,8 @@ def _from_packets(container: "InputContainer", picture: "av.VideoStream", sound:
                 tracks[packet.stream_index].take(at * base, (packet.duration or 0) * base, key=packet.is_keyframe)
             if number >= MOST_PACKETS:
                 return {index: _Track(track.stamps, track.keys) for index, track in tracks.items()}
+    except MemoryError:
+        raise
     except av.FFmpegError:  # a file that breaks off simply ends
         pass
     return tracks
