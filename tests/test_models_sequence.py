@@ -131,6 +131,20 @@ def test_where_there_is_hardly_anything_to_learn_scores_are_finite(histories):
     assert np.isfinite(Sequence.load(model.save()).score(small)).all()
 
 
+@pytest.mark.parametrize("held_out", [[], [2]])
+def test_a_handful_of_events_is_not_gone_over_thousands_of_times(held_out):
+    from avrec_dag.recommend.models.sequence_training import Training
+
+    few, steps = told([[0, 1, 2], [1, 2], [0, 2]], 4), []
+    valid = told([held_out, [], []], 4)
+    model = Sequence(replace(SMALL, epochs=200))
+    counted = Training._step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "_step", lambda self, *batch: (steps.append(1), counted(self, *batch)))
+        model.tune(few, valid)
+    assert 0 < len(steps) <= 300, "all three histories fit one batch: 200 epochs of 60 steps would be 12,000"
+
+
 def test_epochs_are_chosen_on_what_is_held_out_and_kept(data):
     last = np.zeros(len(data), bool)
     last[data.indptr[1:] - 1] = True

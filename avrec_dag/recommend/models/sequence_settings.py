@@ -24,7 +24,7 @@ class SequenceSettings:
         smoothing: In [0, 1), label smoothing, where the loss is over all items.
         learning_rate: Of Adam, at up to 512 places a batch; it grows with the square root of larger batches.
         averaging: In [0, 1), how much of the running mean of the weights stays at each step.
-        epochs: At most so many.
+        epochs: At most so many; of little data, which one epoch goes over several times, fewer, as little of it is seen no oftener.
         patience: Training ends when held-out items were not told better for so many epochs.
         watch_share: So many of the people, or 500 of them where that is more, have their last liked item held out to watch training,
             where nothing else is given to watch.

@@ -95,7 +95,7 @@ class Training:
         average = self._average()
         mean = cast("SequenceNetwork", average.module)
         best, best_epoch, best_weights = -1.0, 0, mean.state_dict()
-        for epoch in range(1, epochs + 1):
+        for epoch in range(1, min(epochs, self._worth(learn, tokens)) + 1):
             self._epoch(learn, tokens, average)
             told = told_well(mean, watch) if watch is not None and len(watch.targets) else float(epoch)
             if told > best:
@@ -104,6 +104,11 @@ class Training:
                 break
         self.network.load_state_dict(best_weights)
         return best_epoch
+
+    def _worth(self, learn: Windows, tokens: int) -> int:
+        """So many epochs at most: where one goes over everything several times, everything has been seen as often after fewer of them."""
+        over = sum(1 for _ in batches(learn.lengths, tokens, np.random.default_rng(0)))
+        return max(self.settings.warm_epochs, -(-self.settings.epochs * over // _LEAST_STEPS))
 
     def _epoch(self, learn: Windows, tokens: int, average: AveragedModel) -> None:
         """Everything once, or as often as it takes to make enough steps."""
