@@ -1,5 +1,7 @@
 """Lists from scores: what may stand on them, how far they are spread, whose mix of classes they have."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -13,7 +15,7 @@ from avrec_dag.recommend.reranking.curve import Case, best_within, measure, pict
 from avrec_dag.recommend.reranking.knobs import METHODS, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.reranking.personal import Population, shares, strength, varieties
-from avrec_dag.recommend.reranking.spreading import spread
+from avrec_dag.recommend.reranking.spreading import spread, swapped
 
 
 def unit(n: int, seed: int, dim: int = 8) -> np.ndarray:
@@ -137,6 +139,25 @@ def test_each_method_spreads_more_the_further_its_knob_is_turned_and_all_of_them
 @pytest.mark.parametrize("method", METHODS)
 def test_items_without_content_and_equal_scores_are_no_trouble(method):
     assert sorted(spread(np.ones(5, np.float32), np.zeros((5, 4), np.float32), 5, diversity=0.5, method=method)) == [0, 1, 2, 3, 4]
+
+
+def worth_of(chosen: tuple[int, ...], relevance: np.ndarray, vectors: np.ndarray, odds: float) -> float:
+    others = len(chosen) - 1
+    apart = sum((1 - float(vectors[a] @ vectors[b])) / others for a in chosen for b in chosen if a != b)
+    return float(relevance[list(chosen)].sum()) + odds * apart
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(2, 9), k=st.integers(2, 5), odds=st.floats(0, 8), seed=st.integers(0, 10_000))
+def test_local_search_ends_where_no_swap_helps_and_near_the_best_of_all_sets(n, k, odds, seed):
+    k, rng = min(k, n), np.random.default_rng(seed)
+    relevance, vectors = -np.sort(-rng.random(n)).astype(np.float32), unit(n, seed)
+    chosen = tuple(swapped(relevance, vectors, k, odds=odds))
+    assert list(chosen) == sorted(set(chosen)) and len(chosen) == k
+    reached = worth_of(chosen, relevance, vectors, odds)
+    every = {one: worth_of(one, relevance, vectors, odds) for one in combinations(range(n), k)}
+    assert reached >= max(value for one, value in every.items() if len(set(one) & set(chosen)) == k - 1 or one == chosen) - 1e-5
+    assert reached >= max(every.values()) / 2 - 1e-5
 
 
 @pytest.mark.parametrize("diversity", [1e-4, 0.01, 0.5, 0.999, 1.0])

@@ -78,7 +78,7 @@ def recommend(
     diversity: Annotated[float | None, typer.Option(min=0, max=1, help="0: only what fits best; 1: as varied as can be.")] = None,
     calibration: Annotated[float | None, typer.Option(min=0, max=1, help="How much the list keeps to their own mix of classes.")] = None,
     per_creator: Annotated[int | None, typer.Option(min=1, max=MOST_PER_CREATOR, help="At most so many items of one creator.")] = None,
-    method: Annotated[str | None, typer.Option(help="How the list is spread over content: mmr, msd, dpp or ssd.")] = None,
+    method: Annotated[str | None, typer.Option(help="How the list is spread over content: mmr, msd, dpp, ssd or swap.")] = None,
     as_json: Json = False,
 ) -> None:
     """What a person should watch next, and why; nothing they have met already."""

@@ -5,9 +5,10 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from avrec_dag.recommend.settings import CALIBRATION, DIVERSITY, PER_CREATOR, PERSONAL, QUALITY, RELEVANCE
 
-Method = Literal["mmr", "msd", "dpp", "ssd"]
-"""Maximal marginal relevance (Carbonell and Goldstein 1998), max-sum dispersion (Borodin et al. 2017), greedy determinantal point process
-(Chen et al. 2018), sliding spectrum decomposition (Huang et al. 2021)."""
+Method = Literal["mmr", "msd", "dpp", "ssd", "swap"]
+"""Maximal marginal relevance (Carbonell and Goldstein 1998), max-sum dispersion by greedy choice (Borodin et al. 2017), greedy
+determinantal point process (Chen et al. 2018), sliding spectrum decomposition (Huang et al. 2021), and max-sum dispersion by local
+search (Borodin et al. 2017)."""
 METHODS: tuple[Method, ...] = get_args(Method)
 MOST_PER_CREATOR = 1000
 
