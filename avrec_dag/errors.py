@@ -23,3 +23,11 @@ class WithheldError(AvrecError):
 
 class ModelError(AvrecError):
     """A model cannot be made, read or asked as was tried: damaged files, impossible settings, events that are no numbers."""
+
+
+class ReplacedError(AvrecError):
+    """An upload is no longer the one that was planned; it fails alone, and the next run takes what is there now."""
+
+
+class UnreachableError(AvrecError):
+    """The uploads or the store do not answer: no item's fault, so the step stops, and is tried again as a whole."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from avrec_dag.errors import MediaError
+from avrec_dag.errors import MediaError, MissingError, ReplacedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,15 @@ class Item:
 
 
 def each(items: Sequence[Item], compute: Callable[[Item], Row]) -> list[Row]:
-    """One row per item; an upload that cannot be read becomes a failed row, so that its neighbours are not computed twice."""
+    """One row per item; an upload that cannot be read, or is another by now, becomes a failed row, so that its neighbours stand."""
     rows = []
     for item in items:
         try:
             rows.append(compute(item))
         except MediaError as error:
             rows.append(item.failed(str(error), permanent=True))
+        except (MissingError, ReplacedError) as error:
+            rows.append(item.failed(str(error)))
     return rows
 
 

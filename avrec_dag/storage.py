@@ -1,6 +1,7 @@
 """Where tables and blobs live: one folder or one S3 prefix, reached through pyarrow's file systems."""
 
 import hashlib
+import io
 import os
 import uuid
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from avrec_dag.errors import SettingError
+from avrec_dag import s3
+from avrec_dag.errors import MissingError, SettingError
 
 PARTIAL = ".tmp"
 """Ending of a file that is still being written."""
@@ -33,27 +35,32 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
         path = Path(unquote(urlsplit(uri).path)) if "://" in uri else Path(rest)
         return pafs.LocalFileSystem(), str(path.expanduser().absolute())
     if scheme == "s3" and rest.strip("/"):
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        return _s3(endpoint, region, os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_PROFILE")), rest.strip("/")
+        return _s3(s3.Access.read().addressing, *s3.identity()), rest.strip("/")
     raise SettingError(f"{uri!r} is neither a folder nor s3://bucket/prefix; set AVREC_MEDIA or AVREC_STORE to one of these")
 
 
 @lru_cache(maxsize=16)
-def _s3(endpoint: str | None, region: str | None, *_who: str | None) -> pafs.S3FileSystem:
-    """One client per endpoint and credentials, since each opens its own connections."""
-    common = {"connect_timeout": 5, "request_timeout": 60, "allow_delayed_open": True}  # delayed: a small object is one PUT
+def _s3(addressing: str, endpoint: str | None, *_who: str | None) -> pafs.S3FileSystem:
+    """One client per endpoint and credentials, since each opens its own connections; it reads and lists, `s3` writes."""
+    common = {
+        "connect_timeout": s3.CONNECT_S,
+        "request_timeout": s3.READ_S,
+        "retry_strategy": pafs.AwsStandardS3RetryStrategy(max_attempts=s3.attempts()),
+        "tls_ca_file_path": os.environ.get("AWS_CA_BUNDLE"),
+        "region": s3.region(),
+        "force_virtual_addressing": addressing == "virtual",
+    }
     if not endpoint:
-        return pafs.S3FileSystem(region=region, **common)
+        return pafs.S3FileSystem(**common)
     parts = urlsplit(endpoint)
-    return pafs.S3FileSystem(endpoint_override=parts.netloc, scheme=parts.scheme, region=region or "us-east-1", **common)
+    return pafs.S3FileSystem(**common | {"endpoint_override": parts.netloc, "scheme": parts.scheme, "region": s3.region() or "us-east-1"})
 
 
 def check(uri: str) -> None:
-    """Make sure that a store can be reached; a folder is created.
+    """Make sure that a store can be reached and is fit for it; a folder is created.
 
     Raises:
-        SettingError: The folder cannot be made, or the bucket does not exist or does not answer.
+        SettingError: The folder cannot be made, or the bucket does not exist, does not answer or ignores conditions.
     """
     fs, root = filesystem(uri)
     if isinstance(fs, pafs.LocalFileSystem):
@@ -69,16 +76,26 @@ def check(uri: str) -> None:
         raise SettingError(f"the store {uri!r} does not answer ({error}); check AWS_ENDPOINT_URL, credentials and region") from error
     if found != pafs.FileType.Directory:
         raise SettingError(f"the store {uri!r}: there is no bucket {bucket!r}; create it or set AVREC_STORE to another one")
+    s3.refuse_without_conditions(root)
 
 
-def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    """Store `data` under `path` so that a reader sees all of it or nothing: rename in a folder, one PUT on S3.
+def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer, *, new: bool = False) -> None:
+    """Store `data` under `path` so that a reader sees all of it or nothing: rename in a folder, one object on S3.
 
     In a folder the bytes reach the disk before the name does: an empty file left by a power cut would break every later read.
+
+    Args:
+        fs: As `filesystem` gives it.
+        path: Inside it.
+        data: The bytes.
+        new: On S3, fail where something is stored under `path` already; in a folder, names are the writer's own.
+
+    Raises:
+        OSError: It cannot be stored.
+        UnreachableError: S3 does not answer.
     """
     if not isinstance(fs, pafs.LocalFileSystem):
-        with fs.open_output_stream(path) as out:
-            out.write(data)
+        s3.put(path, memoryview(data), new=new)
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +111,12 @@ def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
         raise
 
 
-def remove(fs: pafs.FileSystem, path: str) -> bool:
-    """Delete a file; False where somebody else was faster."""
-    try:
-        fs.delete_file(path)
-    except FileNotFoundError:
-        return False
-    return True
+def remove(fs: pafs.FileSystem, path: str) -> None:
+    """Delete a file; somebody else may have been faster."""
+    if not isinstance(fs, pafs.LocalFileSystem):
+        s3.delete(path)
+        return
+    Path(path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,12 @@ class Blobs:
             FileNotFoundError: Nothing is stored under `path`.
         """
         fs, root = filesystem(self.uri)
-        return cast("BinaryIO", fs.open_input_file(f"{root}/{path}"))
+        if isinstance(fs, pafs.LocalFileSystem):
+            return cast("BinaryIO", fs.open_input_file(f"{root}/{path}"))
+        try:
+            return cast("BinaryIO", io.BufferedReader(s3.S3File(f"{root}/{path}"), 1 << 16))
+        except MissingError as error:
+            raise FileNotFoundError(f"nothing is stored under {path}") from error
 
     def get(self, path: str) -> bytes:
         """The bytes of one blob."""

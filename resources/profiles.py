@@ -12,6 +12,7 @@ from avrec_dag.media.sampling import Sampling
 from avrec_dag.moderation.policy import Policy
 from avrec_dag.recommend.model import DEFAULT, names_of
 from avrec_dag.recommend.reranking.knobs import METHODS, MOST_PER_CREATOR, Knobs, method_of
+from avrec_dag.s3 import Access
 from avrec_dag.steps import Recipe
 from resources.compute import Compute
 from resources.feedback import Feedback
@@ -46,6 +47,7 @@ class Settings:
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         recommender: AVREC_RECOMMENDER: the models that recommend, joined by `+`.
+        s3: AVREC_S3_ADDRESSING, _ENCRYPTION and _REQUESTER_PAYS: how S3 is asked, beyond what the AWS variables say.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -66,6 +68,7 @@ class Settings:
     knobs: Knobs = field(default_factory=Knobs)
     feedback_weights: str = "default"
     limits: Limits = field(default_factory=Limits)
+    s3: Access = field(default_factory=Access)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -100,6 +103,7 @@ class Settings:
             ),
             knobs=_knobs(env),
             limits=Limits.read(env.get("AVREC_LIMITS", "")),
+            s3=Access.read(env),
         )
 
     def recipe(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from avrec_dag import storage
 from avrec_dag.ledger import Ledger
 from avrec_dag.storage import Blobs
 
@@ -14,6 +15,10 @@ class Store(dg.ConfigurableResource):
     """
 
     uri: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
+        """Refuse a store that cannot be reached, or does not keep what the tables rely on, before anything is written."""
+        storage.check(self.uri)
 
     @property
     def ledger(self) -> Ledger:

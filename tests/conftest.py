@@ -85,7 +85,9 @@ def s3_server(tmp_path_factory) -> Iterator[S3Server]:
     command += [f"-filer.port={filer}", f"-s3.port={s3}", "-master.volumeSizeLimitMB=64", "-volume.max=300", "-filer", "-s3"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports that two servers at once would fight over
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"-s3.config={folder / 's3.json'}"], stdout=log, stderr=log, cwd=folder)
+        environment = {**os.environ, "WEED_S3_SSE_KEY": secrets.token_hex(32)}  # it encrypts only where it has a key of its own
+        command.append(f"-s3.config={folder / 's3.json'}")
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
     server = S3Server(f"http://127.0.0.1:{s3}", access_key, secret_key)
     try:
         _wait_until_it_answers(server, process, folder / "log")

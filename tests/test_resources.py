@@ -9,6 +9,7 @@ import pytest
 from avrec_dag import synthetic
 from avrec_dag.errors import SettingError
 from avrec_dag.media.sampling import Sampling
+from avrec_dag.s3 import Access
 from avrec_dag.steps import graph
 from resources import profiles
 from resources.compute import Compute
@@ -40,11 +41,12 @@ def test_every_setting_comes_from_the_environment():
             "AVREC_FRAMES_CAP": "10",
             "AVREC_FRAMES_LONG_SIDE_PX": "320",
             "AVREC_FRAMES_JPEG_QUALITY": "70",
+            "AVREC_S3_ENCRYPTION": "AES256",
         }
     )
     sampling = Sampling(0.5, 2, 10, 320, 70)
     where = ("s3://films/raw", "s3://films/store", "sqlite:///elsewhere.db", "inline", "packaged")
-    assert settings == Settings(*where, start=date(2020, 2, 29), guard=1.0, sampling=sampling)
+    assert settings == Settings(*where, start=date(2020, 2, 29), guard=1.0, sampling=sampling, s3=Access(encryption="AES256"))
 
 
 def test_an_empty_value_counts_as_absent():
@@ -72,6 +74,7 @@ TOMORROW = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
         ("AVREC_RELEVANCE", "nan"),
         ("AVREC_PER_CREATOR", "0"),
         ("AVREC_DIVERSITY_METHOD", "magic"),
+        ("AVREC_S3_ADDRESSING", "dns"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_setting_the_value_and_the_remedy(name, value):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from avrec_dag import storage
 from avrec_dag.cli import changes
 from avrec_dag.cli.changes import CLASSIFY, COLLECT, INGEST, RECOMMEND, TRAIN
 from avrec_dag.cli.library import Library
@@ -46,6 +47,7 @@ def bring_up_to_date(library: Library, *, days: Sequence[str] = (), verbose: boo
         verbose: Let Dagster's log through.
         announce: Told what runs next.
     """
+    storage.check(library.settings.store)
     runner, flow = Runner(library, verbose=verbose), Flow()
     stages = (_ingest, _collect, _train, _classify, _recommend)
     for stage in stages:

@@ -86,7 +86,7 @@ class EmbedAudio:
 
     def _windows(self, item: Item, tagger: WaveformTagger) -> Iterator[Matrix]:
         duration_s = float(str(item.parents["audio_spectrograms"]["n_windows"])) * HOP / SAMPLE_RATE_HZ
-        with MediaSource(self.media_uri).open(item.key) as file:
+        with MediaSource(self.media_uri).open_planned(item) as file:
             yield from windows(file, item.key, tagger.sample_rate_hz, tagger.window_s, duration_s)
 
 

@@ -97,7 +97,7 @@ class Transcribe(DecodesUploads):
         said = Transcript()
         # Deciding again what the spectrogram's pass has decided would cost a decoding of every song.
         if item.parents["audio_spectrograms"]["speech_share"] != 0:
-            with MediaSource(self.media_uri).open(item.key) as file:
+            with MediaSource(self.media_uri).open_planned(item) as file:
                 found = pieces(decode_mono(file, name=PurePosixPath(item.key).name), events.speech)
                 said = transcript(packs(found), recognition.load(self.speech))
         segments = [

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from avrec_dag import limits
-from avrec_dag.errors import MediaError
+from avrec_dag.errors import AvrecError, MediaError, UnreachableError
 from avrec_dag.items import DecodesUploads, Item, Row, Task
 from avrec_dag.limits import Limits
 
@@ -28,7 +28,11 @@ class Engine(Protocol):
         ...
 
     def run(self, task: Task, batches: Iterable[Sequence[Item]]) -> Iterator[list[Row]]:
-        """Rows of each batch; an item that cannot be computed becomes a failed row, never an exception."""
+        """Rows of each batch; an item that cannot be computed becomes a failed row.
+
+        Raises:
+            UnreachableError: Uploads or store do not answer; what was yielded before stands.
+        """
         ...
 
     def close(self) -> None:
@@ -60,14 +64,22 @@ class Inline:
 
 
 def attempt(task: Task, items: Sequence[Item]) -> list[Row]:
-    """The task's rows; where the batch raises, each item is tried alone and the culprits become failed rows."""
+    """The task's rows; where the batch raises, each item is tried alone and the culprits become failed rows.
+
+    Raises:
+        UnreachableError: Uploads or store do not answer, which is no item's fault.
+    """
     try:
         return _answered(items, task(items))
+    except UnreachableError:
+        raise
     except Exception as error:  # whatever hostile media make a library raise costs the item, not the day
         if len(items) > 1:
             return [row for item in items for row in attempt(task, [item])]
         if isinstance(error, MediaError):
             return [items[0].failed(str(error), permanent=True)]
+        if isinstance(error, AvrecError):
+            return [items[0].failed(str(error))]
         log.debug("%r raised", items[0].key, exc_info=True)
         return [items[0].failed(_told(error))]
 

@@ -125,7 +125,7 @@ class TableFiles:
         buffer = pa.BufferOutputStream()
         pq.write_table(rows, buffer, compression="zstd")
         path = f"{_folder(self.base, partition)}/{now_ns()}-{uuid.uuid4().hex[:8]}.parquet"
-        write(fs, path, buffer.getvalue())
+        write(fs, path, buffer.getvalue(), new=True)
         return path
 
     def compact(self, partition: str, forget: Collection[str] | None = None) -> int:

@@ -66,8 +66,9 @@ def delete_folder(fs: pafs.FileSystem, path: str, before_ns: int | None = None) 
         return 0
     for file in files:
         remove(fs, file.path)
-    with suppress(FileNotFoundError):  # on S3 a folder may be no more than its files
-        fs.delete_dir(path)
+    if isinstance(fs, pafs.LocalFileSystem):  # on S3 a folder is no more than its files
+        with suppress(FileNotFoundError):
+            fs.delete_dir(path)
     return len(files)
 
 

@@ -52,7 +52,7 @@ class SampleFrames(DecodesUploads):
     def _row(self, item: Item) -> Row:
         media = item.parents["raw_media"]
         duration_s = None if media["kind"] == "image" else float(media["duration_s"] or 0)  # type: ignore[arg-type]
-        seen = self._seen(item.key, duration_s)
+        seen = self._seen(item, duration_s)
         shot = shots(seen.histograms)
         kept = self.sampling.choose(shot, duration_s or 0)
         t_s, jpegs = [seen.t_s[i] for i in kept], [seen.jpegs[i] for i in kept]
@@ -77,12 +77,12 @@ class SampleFrames(DecodesUploads):
             },
         )
 
-    def _seen(self, key: str, duration_s: float | None) -> _Seen:
+    def _seen(self, item: Item, duration_s: float | None) -> _Seen:
         import cv2
 
         seen = _Seen()
-        name = PurePosixPath(key).name
-        with MediaSource(self.media_uri).open(key) as file:
+        name = PurePosixPath(item.key).name
+        with MediaSource(self.media_uri).open_planned(item) as file:
             decoding = Decoding(file, self.sampling, duration_s, name, exact=False)
             for at_s, rgb in decoding.frames():
                 seen.t_s.append(at_s)

@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
-from avrec_dag.errors import MediaError
-from avrec_dag.items import DecodesUploads, Item, Row
+from avrec_dag.items import DecodesUploads, Item, Row, each
 from avrec_dag.media.probe import Probe, probe
 from avrec_dag.media.sidecar import (
     FOLDER_FILES,
@@ -129,12 +128,12 @@ class _Sidecars:
         if key not in self._files:
             return None
         upload = self._files[key]
-        return _folder_file(self._source, key, upload.size_bytes, upload.etag)
+        return _folder_file(self._source, key, upload.etag)
 
 
 @lru_cache(maxsize=8)
-def _folder_file(source: MediaSource, key: str, size_bytes: int, etag: str) -> FolderFile:  # noqa: ARG001 - size and ETag key the cache
-    with source.open(key) as file:
+def _folder_file(source: MediaSource, key: str, etag: str) -> FolderFile:
+    with source.open(key, etag) as file:
         return read_folder_file(file.read(MAX_FOLDER_BYTES + 1), PurePosixPath(key).name)
 
 
@@ -150,7 +149,7 @@ class ProbeUploads(DecodesUploads):
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an upload that cannot be decoded becomes a failed row that says why."""
-        return [self._row(item) for item in items]
+        return each(items, self._row)
 
     def size_bytes(self, item: Item) -> int:
         """As it was listed."""
@@ -159,11 +158,8 @@ class ProbeUploads(DecodesUploads):
     def _row(self, item: Item) -> Row:
         source = MediaSource(self.media_uri)
         listed = cast("Listed", item.parents[_LISTING]["listed"])
-        try:
-            with source.open(item.key) as file:
-                found = probe(file, PurePosixPath(item.key).name)
-        except MediaError as error:
-            return item.failed(str(error), permanent=True)
+        with source.open(item.key, listed.upload.etag) as file:
+            found = probe(file, PurePosixPath(item.key).name)
         written = _written(source, listed)
         return item.done(_fields(found, written.metadata), _values(listed.upload, found, written))
 
@@ -174,7 +170,7 @@ def _written(source: MediaSource, listed: Listed) -> Parsed:
     spoken = list(listed.records)
     if listed.sidecar:
         name = PurePosixPath(listed.sidecar.key).name
-        with source.open(listed.sidecar.key) as file:
+        with source.open(listed.sidecar.key, listed.sidecar.etag) as file:
             record, problems = read_json(file.read(MAX_BYTES + 1), name)
         warnings += problems
         spoken.append((name, record))

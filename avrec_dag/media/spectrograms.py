@@ -93,7 +93,7 @@ class Listen(DecodesUploads):
         return each(items, self._row)
 
     def _row(self, item: Item) -> Row:
-        with MediaSource(self.media_uri).open(item.key) as file:
+        with MediaSource(self.media_uri).open_planned(item) as file:
             heard = hear(file, PurePosixPath(item.key).name)
         levels = np.frombuffer(heard.log_mel_npy, "<f2", offset=len(heard.log_mel_npy) - heard.n_windows * BANDS * 2).reshape(-1, BANDS)
         blobs = Blobs(self.store_uri)

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
+from avrec_dag import s3
 from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.items import Item
+from avrec_dag.media.local_file import LocalFile
+from avrec_dag.s3 import S3File
 
 _T = TypeVar("_T")
 _DAY_IN_KEY = re.compile(r"(?:^|/)dt=(\d{4}-\d{2}-\d{2})(?:/|$)")
@@ -39,7 +43,7 @@ class Upload:
 class MediaSource:
     """The media library: a folder (a path or file://) or s3://bucket/prefix.
 
-    S3 takes the standard variables: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, AWS_REGION, credentials.
+    S3 is reached as `avrec_dag.s3` says: by the standard AWS variables.
     """
 
     uri: str
@@ -48,7 +52,7 @@ class MediaSource:
         """Raise `SettingError` when the library cannot be listed."""
         if self._s3:
             bucket, prefix = self._s3
-            _s3_call(self.uri, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1))
+            _s3_call(self.uri, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1, **s3.Access.read().asks))
         elif not self._folder.is_dir():
             raise SettingError(f"AVREC_MEDIA: there is no folder {self._folder}; create it, or name the folder that holds your videos")
 
@@ -62,21 +66,30 @@ class MediaSource:
         found = self._listed_s3() if self._s3 else self._listed_folder()
         return sorted((upload for upload in found if not _hidden(upload.key)), key=lambda upload: upload.key)
 
-    def open(self, key: str) -> BinaryIO:
-        """One upload's bytes, seekable.
+    def open(self, key: str, etag: str | None = None) -> BinaryIO:
+        """One upload's bytes, seekable; on S3 fetched by ranges as they are read.
+
+        Args:
+            key: Of the listing.
+            etag: Of the listing; given, other bytes than those that were listed are refused, also in the middle of reading.
 
         Raises:
             MissingError: There is no such upload.
+            ReplacedError: The upload has other bytes by now.
+            UnreachableError: S3 does not answer.
         """
         if self._s3:
-            from avrec_dag.media.ranges import S3Ranges, s3_client
-
             bucket, prefix = self._s3
-            return cast("BinaryIO", BufferedReader(S3Ranges(s3_client(), bucket, prefix + key), 1 << 20))
+            return cast("BinaryIO", BufferedReader(S3File(f"{bucket}/{prefix}{key}", etag, key), 1 << 18))
         path = (self._folder / key).resolve()
         if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
             raise MissingError(f"{key}: there is no such upload in {self.uri}; was it removed, or is its name not UTF-8?")
-        return path.open("rb")
+        return path.open("rb") if etag is None else cast("BinaryIO", BufferedReader(LocalFile(path, etag, key), 1 << 18))
+
+    def open_planned(self, item: Item) -> BinaryIO:
+        """The bytes that an item was planned from, as its row in raw_media names them; raises what `open` does."""
+        etag = item.parents.get("raw_media", {}).get("etag")
+        return self.open(item.key, etag if isinstance(etag, str) else None)
 
     @property
     def _folder(self) -> Path:
@@ -101,7 +114,10 @@ class MediaSource:
 
     def _listed_s3(self) -> Iterator[Upload]:
         bucket, prefix = self._s3 or ("", "")
-        pages = _s3_call(self.uri, lambda s3: list(s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)))
+        pages = _s3_call(
+            self.uri,
+            lambda client: list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **s3.Access.read().asks)),
+        )
         for page in pages:
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(prefix)
@@ -140,10 +156,8 @@ def _hidden(key: str) -> bool:
 def _s3_call(uri: str, call: Callable[[Any], _T]) -> _T:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from avrec_dag.media.ranges import s3_client
-
     try:
-        return call(s3_client())
+        return call(s3.client())
     except (BotoCoreError, ClientError) as error:
         raise SettingError(
             f"AVREC_MEDIA: {uri} cannot be listed ({error}); check the bucket's name, AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials"

@@ -51,9 +51,9 @@ class MeasureQuality(DecodesUploads):
 
     def _measure(self, item: Item) -> Row:
         media = item.parents["raw_media"]
-        picture = self._picture(item.key, media) if media.get("kind") in ("video", "image") else []
+        picture = self._picture(item, media) if media.get("kind") in ("video", "image") else []
         heard = item.parents.get("audio_spectrograms", {})
-        sound = [*sound_signals(heard), *self._speech(item.key, heard)]
+        sound = [*sound_signals(heard), *self._speech(item, heard)]
         picture_score, sound_score = combined(picture), combined(sound)
         score = overall(picture_score, sound_score)
         if score is None:
@@ -66,20 +66,20 @@ class MeasureQuality(DecodesUploads):
         }
         return item.done({"score": digest([f"{score:.3f}"])}, values)
 
-    def _speech(self, key: str, heard: Mapping[str, object]) -> list[Signal]:
+    def _speech(self, item: Item, heard: Mapping[str, object]) -> list[Signal]:
         """The signal of what is said; none where nobody is to judge it, or nobody speaks."""
         if not worth_judging(heard) or dnsmos.chosen(self.dnsmos) is None:
             return []
-        with MediaSource(self.media_uri).open(key) as file:
-            mos = speech_mos(file, _number(heard.get("duration_s")), key)
+        with MediaSource(self.media_uri).open_planned(item) as file:
+            mos = speech_mos(file, _number(heard.get("duration_s")), item.key)
         return [] if mos is None else [signal("speech_quality", mos)]
 
-    def _picture(self, key: str, media: Mapping[str, object]) -> list[Signal]:
+    def _picture(self, item: Item, media: Mapping[str, object]) -> list[Signal]:
         import cv2
 
         duration_s, seen, last = _number(media.get("duration_s")), Seen(), None
-        with MediaSource(self.media_uri).open(key) as file:
-            for _, rgb in sample(file, _SAMPLING, duration_s or None, key):
+        with MediaSource(self.media_uri).open_planned(item) as file:
+            for _, rgb in sample(file, _SAMPLING, duration_s or None, item.key):
                 luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
                 if len(seen.frames) % _CLOSER_LOOKS == 0:
                     seen.closer.append(closer_look(luma))
@@ -88,7 +88,7 @@ class MeasureQuality(DecodesUploads):
                     seen.changes.append(change(last, luma))
                 last = luma
             if duration_s and media.get("kind") == "video":
-                seen.motion = motion(file, key, duration_s)
+                seen.motion = motion(file, item.key, duration_s)
         lines = min(_number(media.get("width")), _number(media.get("height")))
         return picture_signals(seen, lines, _number(media.get("fps"))) if seen.frames else []
 
