@@ -155,7 +155,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("recommender_evaluation", f"3:{r.lists}",
              {"recommender": ("refit",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
               "moderation_decisions": ()}, partition="whole"),
-        Step("recommendations", f"3:{r.lists}",
+        Step("recommendations", f"4:{r.lists}",
              {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),
               "content_classes": ("classes",), "moderation_decisions": ("decision",), "duplicates": ("group",), "raw_media": ()},
              partition="whole"),

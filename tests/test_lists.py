@@ -141,7 +141,7 @@ def test_a_reason_in_parts_says_what_its_line_says_in_table_and_service(library)
     row = library.ledger.rows("recommendations", WHOLE, ["media_ids", "reasons", "whys"]).to_pylist()[0]
     told = [json.loads(why) for why in row["whys"]]
     assert len(told) == len(row["media_ids"])
-    assert {"part", "because", "causes", "label", "words", "missing", "beyond_cap"} == set(told[0])
+    assert {"part", "because", "causes", "label", "words", "missing", "beyond_cap", "also", "shares"} == set(told[0])
     with TestClient(create_app(library.ledger, library.blobs, source=None, log=library.log)) as client:  # type: ignore[arg-type]
         first = client.get(f"/v1/recommendations/{PERSON}").json()[0]
     assert first["why"]["part"] and set(first["why"]) < set(told[0])

@@ -14,6 +14,12 @@ def groups(ledger: Ledger) -> dict[str, str]:
     return {one: group for one, group in zip(rows["media_id"].to_pylist(), rows["group_id"].to_pylist(), strict=True) if group}
 
 
+def canonicals(ledger: Ledger) -> dict[str, str]:
+    """Item -> the item that stands for its group, for items of which there are copies."""
+    rows = ledger.rows(TABLE, WHOLE, ["canonical"])
+    return {one: best for one, best in zip(rows["media_id"].to_pylist(), rows["canonical"].to_pylist(), strict=True) if best}
+
+
 def families(ledger: Ledger) -> dict[str, str]:
     """Item -> the family it is linked with by any chain of copies: what must stay on one side of a split into training and test."""
     rows = ledger.rows(TABLE, WHOLE, ["media_ids"]).to_pylist()

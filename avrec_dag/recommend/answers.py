@@ -1,5 +1,6 @@
 """What an answer says of one item."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from avrec_dag.moments import Moment
@@ -27,12 +28,15 @@ class Why:
     """A reason in parts, for programs, which may say it in other words.
 
     Attributes:
-        part: The part of the score that adds most: a model, quality, or none where nothing speaks for the item.
+        part: The part of the score that adds most: behaviour, content, popularity, quality, follow, language,
+            referrer, interests, or none where nothing speaks for the item.
         because: What put it on the list: its score, variety, or the mix of classes that the person likes.
         label: A class that it shares with the first cause.
         missing: The class that the list lacked, where the mix put it there.
         words: What it shares with the causes in title, tags and description, rarest first, where likeness of content speaks for it.
         beyond_cap: It is one more of its creator than usual, as little else was left.
+        also: What else speaks for it, in sentences: whom they follow, and what their context says.
+        shares: Part -> what it adds (negative: takes off) of all that parts add and take off; magnitudes sum to 1.
     """
 
     part: str = "none"
@@ -41,6 +45,8 @@ class Why:
     missing: str | None = None
     words: tuple[str, ...] = ()
     beyond_cap: bool = False
+    also: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """One score of an item for a person: the blend of trained models on the person's own scale, and quality beside it.
 
 relevance = z(sum of the parts of the trained blend), see `models.blend`
-score     = (1 - q) * relevance + q * z(quality)
+score     = (1 - q) * (relevance + signals) + q * z(quality)
 
+Signals (`signals`) are what else is known of one person: whom they follow, what they passed over, where they come from.
 z() standardises over the items that the person has not met, so that the two can be added: a blend's score has no unit of its own.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,26 +49,54 @@ class Views:
         return self.model.support_of(self.items)
 
 
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What moves the scores of one person besides models and quality.
+
+    Attributes:
+        added: (items,) float32, in deviations of the person's relevance.
+        says: Column -> what to tell the person where it adds.
+        causes: Items behind it.
+    """
+
+    added: Array
+    says: Callable[[int], str]
+    causes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Scores:
     """The scores of some people for all items, and what they are made of.
 
     Attributes:
         final: (people, items) float32; -inf where the person has met the item.
-        parts: Part -> (people, items) float32, what it adds: every model of the blend by its name, and `QUALITY`. They add up to the
-            score, up to a constant per person.
+        parts: Part -> (people, items) float32, what it adds: every model of the blend by its name, `QUALITY`, and every signal by its
+            name. They add up to the score, up to a constant per person.
         factors: Model -> (people, items) float32: what one unit of its raw score adds.
+        signals: Those that moved them, by name.
     """
 
     final: Array
     parts: Mapping[str, Array]
     factors: Mapping[str, Array]
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+
+    def moved(self, signals: Mapping[str, Signal], share: float) -> "Scores":
+        """The scores of one person with what signals add.
+
+        Args:
+            signals: By name.
+            share: Of taste in the score, in [0, 1].
+        """
+        added = {name: np.float32(share) * one.added[None, :] for name, one in signals.items()}
+        final = sum(added.values(), self.final)
+        return replace(self, final=final, parts={**self.parts, **added}, signals={**self.signals, **signals})
 
     def of(self, person: int) -> "Scores":
         """One person's alone."""
         row = slice(person, person + 1)
         parts = {name: part[row] for name, part in self.parts.items()}
-        return Scores(self.final[row], parts, {name: factor[row] for name, factor in self.factors.items()})
+        return Scores(self.final[row], parts, {name: factor[row] for name, factor in self.factors.items()}, self.signals)
 
     @property
     def relevance(self) -> Array:

@@ -1,13 +1,15 @@
 """The items that can be recommended, and what answers say about them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avrec_dag.duplicates.groups import groups
+from avrec_dag.duplicates.groups import canonicals, groups
 from avrec_dag.index import Index
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import withheld
@@ -17,6 +19,9 @@ from avrec_dag.recommend.explain import Facts
 from avrec_dag.storage import Blobs
 
 UNKNOWN_QUALITY = 0.5
+_MEDIA = ["title", "description", "tags", "creator", "language"]
+_SURE = 0.5
+"""A language that was heard is believed from this probability on."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Catalogue:
         creators: Item -> who made it, where somebody said so.
         classes: Item -> its classes with their probabilities, summing to at most 1, where it has any.
         group_of: Item -> its group of copies, where there are any.
+        canonical_of: Item -> the item that stands for its group, where there are copies.
+        languages: Item -> primary subtag of the language it is in, where that is known.
         moments: Shots, speech and screen text of the items, with their times.
     """
 
@@ -43,7 +50,20 @@ class Catalogue:
     creators: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     group_of: Mapping[str, str] = field(default_factory=dict)
+    canonical_of: Mapping[str, str] = field(default_factory=dict)
+    languages: Mapping[str, str] = field(default_factory=dict)
     moments: Moments = field(default_factory=Moments.none)
+
+    @cached_property
+    def shown(self) -> NDArray[np.int64]:
+        """(n,) int64: the item that an answer shows for each: the canonical one of its copies, itself where that may not be shown."""
+        place = self.index.place
+        return np.array([place.get(self.canonical_of.get(one, one), column) for column, one in enumerate(self.index.items)], np.int64)
+
+    @cached_property
+    def class_names(self) -> frozenset[str]:
+        """Every class that some item has."""
+        return frozenset(name for one in self.index.items for name in self.classes.get(one, ()))
 
     @cached_property
     def facts(self) -> Facts:
@@ -69,7 +89,7 @@ class Catalogue:
 
 def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
     """Items of the index that are still in the library and may be shown, with quality, classes and words."""
-    media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=["title", "description", "tags", "creator"]).to_pylist()}
+    media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=_MEDIA).to_pylist()}
     items, found = indexing.current(ledger, blobs, media.keys() - withheld(ledger))
     scores = ledger.rows("quality_scores", columns=["score"])
     quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
@@ -83,8 +103,18 @@ def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
         {media_id: row["creator"] for media_id, row in media.items() if row["creator"]},
         {row["media_id"]: _shares(row) for row in classified if row["labels"]},
         groups(ledger),
+        canonicals(ledger),
+        _languages(ledger, media),
         found,
     )
+
+
+def _languages(ledger: Ledger, media: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What the uploader says, else what was heard."""
+    heard = ledger.rows("transcripts", columns=["language", "language_prob"]).to_pylist()
+    spoken = {row["media_id"]: row["language"] for row in heard if row["language"] and (row["language_prob"] or 0.0) >= _SURE}
+    named = {one: row["language"] for one, row in media.items() if row["language"]}
+    return {one: re.split(r"[-_]", name.strip().lower())[0] for one, name in {**spoken, **named}.items()}
 
 
 def _shares(row: Mapping[str, Any]) -> dict[str, float]:

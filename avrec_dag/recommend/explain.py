@@ -50,14 +50,18 @@ class Reason:
 
     Attributes:
         text: One line for people.
-        part: The part of the score that adds most: behaviour, content, popularity, quality, or none where nothing speaks for it.
+        part: The part of the score that adds most: behaviour, content, popularity, quality, a signal, or none where nothing speaks for it.
         causes: The items of the person's history behind that part, strongest first.
+        also: What signals say that add something, too.
+        shares: Part -> what it adds (negative: takes off) of all that parts add and take off; magnitudes sum to 1.
         place: What re-ranking says of its place.
     """
 
     text: str
     part: str
     causes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
     place: Listed = field(default_factory=lambda: Listed(-1))
 
 
@@ -81,8 +85,8 @@ def contributions(views: Views, history: Interactions, scores: Scores, items: ND
 
 
 def parts_of(scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
-    """What behaviour (all models of it together), content, popularity and quality add to some items of one person's scores."""
-    added = {part: np.zeros(len(items), np.float32) for part in (BEHAVIOUR, CONTENT, POPULARITY, QUALITY)}
+    """What behaviour (all models of it together), content, popularity, quality and signals add to some items of one person's scores."""
+    added = {part: np.zeros(len(items), np.float32) for part in (BEHAVIOUR, CONTENT, POPULARITY, QUALITY, *scores.signals)}
     for name, part in scores.parts.items():
         added[name if name in added else BEHAVIOUR] += part[0, items]
     return added
@@ -97,17 +101,26 @@ def explain(views: Views, history: Interactions, scores: Scores, items: Sequence
     reasons = []
     for place, (item, part) in enumerate(zip(items, strongest, strict=True)):
         if parts[part][place] <= 0:
-            reasons.append(Reason("for a change: nothing in particular speaks for it yet", "none"))
+            reason = Reason("for a change: nothing in particular speaks for it yet", "none")
         elif part == POPULARITY:
-            reasons.append(Reason(f"popular: {views.support[item]} people liked it", part))
+            reason = Reason(f"popular: {views.support[item]} people liked it", part)
         elif part == QUALITY:
-            reasons.append(Reason(f"well made: quality {views.quality[item]:.2f}", part))
+            reason = Reason(f"well made: quality {views.quality[item]:.2f}", part)
+        elif part in scores.signals:
+            reason = Reason(scores.signals[part].says(item), part, scores.signals[part].causes)
         else:
             each = added[part][:, place]
             order = [event for event in np.argsort(-each, kind="stable")[:NAMED] if each[event] > 0 and history.weights[event] > 0]
             causes = tuple(dict.fromkeys(facts.items[history.columns[event]] for event in order))
-            reasons.append(_from_history(part, facts, facts.items[item], causes))
+            reason = _from_history(part, facts, facts.items[item], causes)
+        also = tuple(one.says(item) for name, one in scores.signals.items() if name != part and parts[name][place] > 0)
+        reasons.append(replace(reason, also=also, shares=_shares({name: float(value[place]) for name, value in parts.items()})))
     return reasons
+
+
+def _shares(added: Mapping[str, float]) -> dict[str, float]:
+    total = sum(map(abs, added.values()))
+    return {name: round(value / total, 4) for name, value in added.items() if value} if total else {}
 
 
 def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...]) -> Reason:

@@ -15,6 +15,7 @@ from avrec_dag.recommend.blend import Scores, Views, blend, opinions
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.explain import explain, noted
 from avrec_dag.recommend.filtering import Filter
+from avrec_dag.recommend.history import History
 from avrec_dag.recommend.interactions import COLUMNS, Histories
 from avrec_dag.recommend.model import Trained
 from avrec_dag.recommend.models.base import Interactions
@@ -23,6 +24,7 @@ from avrec_dag.recommend.reranking.knobs import Changes, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.searching import Searcher, Taste
 from avrec_dag.recommend.settings import TASTE, K
+from avrec_dag.recommend.signals import Signals
 from avrec_dag.recommend.telling import advice
 from avrec_dag.storage import Blobs
 
@@ -104,14 +106,21 @@ class Recommender:
             ValueError: When a knob is outside its range or k is negative.
         """
         knobs = self.knobs.turned(**changes)
-        history = self.history(user_id, events)
-        return self._listed(history, blend(self.views, history, quality=knobs.quality_share), k, knobs, exclude)
+        known = self._known(user_id, events)
+        history, share = self._read(known, user_id), knobs.quality_share
+        scores = blend(self.views, history, quality=share).moved(self.signals.of_history(known), 1.0 - share)
+        return self._listed(history, scores, k, knobs, exclude)
 
     def history(self, user_id: str, events: Sequence[Event] = ()) -> Interactions:
         """One person's opinions as models read them, with what they did since the tables were written."""
+        return self._read(self._known(user_id, events), user_id)
+
+    def _known(self, user_id: str, events: Sequence[Event]) -> History:
         known = self.histories.of_user(user_id)
-        found = (known.extended(events) if events else known).interactions(self.catalogue.index.place, user_id, self.views.fused)
-        return replace(found, items=self.views.items)
+        return known.extended(events, self.catalogue.creators) if events else known
+
+    def _read(self, known: History, user_id: str) -> Interactions:
+        return replace(known.interactions(self.catalogue.index.place, user_id, self.views.fused), items=self.views.items)
 
     def recommend_all(self, user_ids: Collection[str], k: int = K) -> Iterator[tuple[str, list[Recommendation]]]:
         """The default list of each of these people who has a history, scored in batches."""
@@ -122,7 +131,9 @@ class Recommender:
             some = replace(everyone.of(wanted[start : start + size]), items=self.views.items)
             scores = blend(self.views, some, quality=self.knobs.quality_share)
             for place, user_id in enumerate(some.users):
-                yield user_id, self._listed(some.of([place]), scores.of(place), k, self.knobs, ())
+                signals = self.signals.of_history(self.histories.of_user(user_id))
+                moved = scores.of(place).moved(signals, 1.0 - self.knobs.quality_share)
+                yield user_id, self._listed(some.of([place]), moved, k, self.knobs, ())
 
     def similar(self, media_id: str, k: int = K) -> list[Found]:
         """As `Searcher.similar`."""
@@ -168,10 +179,17 @@ class Recommender:
         return Filter(self.catalogue.index.items, self.catalogue.group_of)
 
     @cached_property
+    def signals(self) -> Signals:
+        """What moves scores besides models and quality."""
+        return Signals(self.catalogue, self.views.vectors)
+
+    @cached_property
     def reranker(self) -> Reranker:
         """What makes lists of scores."""
         items = self.catalogue
-        shelf = Shelf.of(items.index.items, self.views.vectors, groups=self.filter.groups, creators=items.creators, classes=items.classes)
+        shown = zip(items.index.items, items.shown.tolist(), strict=True)
+        makers = {one: items.creators[items.index.items[column]] for one, column in shown if items.index.items[column] in items.creators}
+        shelf = Shelf.of(items.index.items, self.views.vectors, groups=self.filter.groups, creators=makers, classes=items.classes)
         return Reranker.of(shelf, self.histories.liked)
 
     @property
@@ -187,5 +205,6 @@ class Recommender:
         explained = explain(self.views, history, scores, chosen, self.catalogue.facts)
         reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
         scored = (0.5 + 0.5 * final[chosen] / (1.0 + np.abs(final[chosen]))).tolist()
-        names = [self.catalogue.facts.items[item] for item in chosen]
+        # A group of copies stands where the best-scored of them does, and why is that one's; what is shown is the canonical one.
+        names = [items[self.catalogue.shown[item]] for item in chosen]
         return [advice(name, score, why, self.catalogue.facts) for name, score, why in zip(names, scored, reasons, strict=True)]

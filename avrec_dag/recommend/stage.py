@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from avrec_dag.duplicates.groups import groups
+from avrec_dag.duplicates.groups import canonicals, groups
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.moderation.decisions import withheld
@@ -71,6 +71,7 @@ def update_recommendations(
         ledger.data_version("content_classes"),
         sorted(withheld(ledger)),
         sorted(groups(ledger).items()),
+        sorted(canonicals(ledger).items()),
         sorted((row["media_id"], row["creator"]) for row in ledger.rows("raw_media", columns=["creator"]).to_pylist() if row["creator"]),
     ]
     histories = fields_of(ledger, "interactions", "history")

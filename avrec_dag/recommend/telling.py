@@ -30,7 +30,7 @@ def advice(media_id: str, score: float, reason: Reason, facts: Facts) -> Advice:
     words = shared_words(facts, media_id, reason.causes) if reason.part == "content" else ()
     label = facts.shared_label(media_id, reason.causes[0]) if reason.causes else None
     place = reason.place
-    why = Why(reason.part, place.because, label, place.missing, words, place.beyond_cap)
+    why = Why(reason.part, place.because, label, place.missing, words, place.beyond_cap, reason.also, reason.shares)
     return Advice(media_id, score, _line(reason, words), reason.causes, why)
 
 
@@ -38,6 +38,7 @@ def _line(reason: Reason, words: Sequence[str]) -> str:
     text, place = reason.text, reason.place
     if words:
         text += f"; words in common: {', '.join(words)}"
+    text = "; ".join([text, *reason.also])
     if place.because == "variety" and reason.part != "none":
         text = f"for a change: {text}"
     elif place.because == "mix":

@@ -1,0 +1,118 @@
+"""What moves the scores of one person besides models and quality: whom they follow, what they passed over, where they come from.
+
+Each is bounded, in deviations of the person's own relevance, and says what it did. An item stands for its copies here: what is added to it
+is added to all of them, so that no copy comes back in its place.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avrec_dag.recommend.blend import Signal
+from avrec_dag.recommend.catalogue import Catalogue
+from avrec_dag.recommend.context import Context
+from avrec_dag.recommend.history import History
+from avrec_dag.recommend.models.weighing import Array
+
+FOLLOW, PASSED = "follow", "passed"
+LANGUAGE, REFERRER, INTERESTS = "language", "referrer", "interests"
+FOLLOW_RISE = 0.5
+"""An item of a followed creator rises by so many deviations."""
+MOST_PASSED = 0.5
+"""However often an item was shown and passed over, it falls by at most so many: half of what a like weighs."""
+NEW_AT = 5.0
+"""Context counts half for somebody who has met so many items."""
+LANGUAGE_SHARE = 0.5
+"""Of the reach of scores, what an item in the person's language gains and one in another loses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Reads them off what is known of the items.
+
+    Attributes:
+        catalogue: The items.
+        vectors: (items, d) float32 centred content vectors, in the same order.
+    """
+
+    catalogue: Catalogue
+    vectors: Array
+
+    def of_history(self, history: History) -> dict[str, Signal]:
+        """What somebody passed over falls, as much as `History.passed` says; what comes from whom they follow rises.
+
+        Args:
+            history: Of the person.
+
+        Returns:
+            Name -> signal; only those that move something.
+        """
+        found = {}
+        passed = self._passed(history)
+        if passed.any():
+            found[PASSED] = Signal(passed, lambda _column: "shown to you before")
+        followed = set(history.creators)
+        from_them = np.array([one in followed for one in self._creators]) if followed else np.zeros(0, bool)
+        if from_them.any():
+            added = np.where(from_them, np.float32(FOLLOW_RISE), np.float32(0))
+            found[FOLLOW] = Signal(added, lambda column: f"from {self._creators[column]}, whom you follow")
+        return found
+
+    def of_context(self, context: Context, met: int, relevance: Array) -> dict[str, Signal]:
+        """What fits the context rises, fading with every item met.
+
+        The unit is the reach of the person's scores, from the median to the best: what fits fully and is as good as half of the items
+        stands beside the best that does not fit, whatever the models are.
+
+        Args:
+            context: As `Context.within` leaves it.
+            met: How many items the person has met.
+            relevance: (items,) float32 without it.
+        """
+        reach = max(float(relevance.max(initial=0) - np.median(relevance)), 1.0) if len(relevance) else 1.0
+        unit = np.float32(reach * NEW_AT / (NEW_AT + met))
+        found = {}
+        if context.language:
+            found[LANGUAGE] = Signal(unit * self._language(context.language), lambda _column: "in your language")
+        if context.referrer is not None:
+            origin = context.referrer
+            alike = np.clip(self.vectors[self._shown] @ self.vectors[self.catalogue.index.place[origin]], 0.0, 1.0)
+            name = self.catalogue.facts.name(origin)
+            found[REFERRER] = Signal(unit * alike, lambda _column: f"like {name}, where you came from", (origin,))
+        if context.interests:
+            shares = np.array([self._of_class(name) for name in context.interests])
+            found[INTERESTS] = Signal(
+                unit * shares.max(axis=0), lambda column: f"you chose {context.interests[shares[:, column].argmax()]}"
+            )
+        return {name: one for name, one in found.items() if one.added.any()}
+
+    @property
+    def _shown(self) -> NDArray[np.int64]:
+        return self.catalogue.shown
+
+    @cached_property
+    def _items(self) -> tuple[str, ...]:
+        """Of each column, the item that is shown."""
+        items = self.catalogue.index.items
+        return tuple(items[column] for column in self._shown.tolist())
+
+    @cached_property
+    def _creators(self) -> tuple[str | None, ...]:
+        return tuple(self.catalogue.creators.get(one) for one in self._items)
+
+    def _passed(self, history: History) -> Array:
+        place, least = self.catalogue.index.place, np.zeros(len(self._shown), np.float32)
+        for one, weight in history.passed.items():
+            if one in place:
+                column = self._shown[place[one]]
+                least[column] = min(least[column], max(weight, -MOST_PASSED))
+        return least[self._shown]
+
+    def _language(self, wanted: str) -> Array:
+        known = [self.catalogue.languages.get(one) for one in self._items]
+        return np.array([0.0 if one is None else LANGUAGE_SHARE if one == wanted else -LANGUAGE_SHARE for one in known], np.float32)
+
+    def _of_class(self, name: str) -> Array:
+        return np.array([self.catalogue.classes.get(one, {}).get(name, 0.0) for one in self._items], np.float32)
