@@ -9,6 +9,7 @@ import typer
 from avrec_dag.cli import output
 from avrec_dag.cli.output import Json
 from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes
 
 Count = Annotated[int, typer.Option("-k", "--count", min=1, max=1000, help="How many.")]
@@ -79,6 +80,11 @@ def recommend(
     calibration: Annotated[float | None, typer.Option(min=0, max=1, help="How much the list keeps to their own mix of classes.")] = None,
     per_creator: Annotated[int | None, typer.Option(min=1, max=MOST_PER_CREATOR, help="At most so many items of one creator.")] = None,
     method: Annotated[str | None, typer.Option(help="How the list is spread over content: mmr, msd, dpp, ssd or swap.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="What they speak, such as en or pt-BR; counts while little is known of them.")
+    ] = None,
+    referrer: Annotated[str | None, typer.Option(help="The item they came from; counts while little is known of them.")] = None,
+    interest: Annotated[list[str] | None, typer.Option(help="A class they chose; may be given more than once.")] = None,
     as_json: Json = False,
 ) -> None:
     """What a person should watch next, and why; nothing they have met already."""
@@ -89,11 +95,14 @@ def recommend(
     )
     library = opened()
     try:
+        about = context.asked(language, referrer, interest or ())
         knobs = library.settings.knobs.turned(**changes)
     except ValueError as error:
         raise SettingError(str(error)) from None
-    found = library.recommender.recommend(user, k, events=library.log.of_user(user), **changes)
+    found = library.recommender.recommend(user, k, events=library.log.of_user(user), context=about, **changes)
     output.show_ranked([asdict(one) for one in found], as_json)
+    for note in library.recommender.usable(about)[1]:
+        output.say(f"not used: {note}")
     output.say(f"made with {knobs.canonical().replace(',', ', ')}")
 
 

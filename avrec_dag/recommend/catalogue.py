@@ -61,6 +61,11 @@ class Catalogue:
         return np.array([place.get(self.canonical_of.get(one, one), column) for column, one in enumerate(self.index.items)], np.int64)
 
     @cached_property
+    def spoken(self) -> frozenset[str]:
+        """Every language that some item is known to be in."""
+        return frozenset(self.languages[one] for one in self.index.items if one in self.languages)
+
+    @cached_property
     def class_names(self) -> frozenset[str]:
         """Every class that some item has."""
         return frozenset(name for one in self.index.items for name in self.classes.get(one, ()))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 MOST_INTERESTS = 20
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -47,12 +47,15 @@ class Context(BaseModel):
     def __bool__(self) -> bool:
         return bool(self.language or self.referrer or self.interests)
 
-    def within(self, items: Collection[str], classes: Collection[str]) -> "tuple[Context, tuple[str, ...]]":
+    def within(
+        self, items: Collection[str], classes: Collection[str], languages: Collection[str] | None = None
+    ) -> "tuple[Context, tuple[str, ...]]":
         """What of it this library can use, and a sentence for each part that it cannot.
 
         Args:
             items: Those that may be shown.
             classes: Those that some item has; compared without regard to case.
+            languages: Those that some item is known to be in; None: any may be.
         """
         names = {name.casefold(): name for name in sorted(classes)}
         known = tuple(dict.fromkeys(names[one.casefold()] for one in self.interests if one.casefold() in names))
@@ -60,4 +63,20 @@ class Context(BaseModel):
         referrer = self.referrer if self.referrer in items else None
         if referrer != self.referrer:
             notes.append(f"the referrer {self.referrer!r} is not in the library")
-        return Context(language=self.language, referrer=referrer, interests=known), tuple(notes)
+        language = self.language if languages is None or self.language in languages else None
+        if language != self.language:
+            notes.append(f"no item is known to be in the language {self.language!r}")
+        return Context(language=language, referrer=referrer, interests=known), tuple(notes)
+
+
+def asked(language: str | None, referrer: str | None, interests: Collection[str]) -> Context:
+    """What a request says of a person.
+
+    Raises:
+        ValueError: One part cannot be what it should; which one and why, in one sentence.
+    """
+    try:
+        return Context(language=language, referrer=referrer, interests=tuple(interests))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None

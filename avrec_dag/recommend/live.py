@@ -13,6 +13,7 @@ from avrec_dag.recommend import catalogue
 from avrec_dag.recommend.answers import Found, Recommendation
 from avrec_dag.recommend.blend import Scores, Views, blend, opinions
 from avrec_dag.recommend.catalogue import Catalogue
+from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.explain import explain, noted
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.history import History
@@ -89,17 +90,19 @@ class Recommender:
         *,
         exclude: Collection[str] = (),
         events: Sequence[Event] = (),
+        context: Context | None = None,
         **changes: Unpack[Changes],
     ) -> list[Recommendation]:
         """What this person should watch next, best first; never what they have met.
 
-        Someone without a history gets what is popular and well made, spread over the library.
+        Someone without a history gets what fits the context, then what is popular and well made, spread over the library.
 
         Args:
             user_id: Anyone.
             k: At most so many.
             exclude: Items not to show.
             events: What the person did lately; what the ledger already holds of it counts once.
+            context: What the request says of the person; what of it the library cannot use (`usable`) changes nothing.
             changes: Knobs (`reranking.knobs`) other than those of the library.
 
         Raises:
@@ -109,7 +112,14 @@ class Recommender:
         known = self._known(user_id, events)
         history, share = self._read(known, user_id), knobs.quality_share
         scores = blend(self.views, history, quality=share).moved(self.signals.of_history(known), 1.0 - share)
-        return self._listed(history, scores, k, knobs, exclude)
+        fits = self.usable(context)[0] if context else Context()
+        if fits and share < 1.0:
+            scores = scores.moved(self.signals.of_context(fits, len(history), scores.relevance[0] / (1.0 - share)), 1.0 - share)
+        return self._listed(history, scores, k, knobs, (*exclude, *((fits.referrer,) if fits.referrer else ())))
+
+    def usable(self, context: Context) -> tuple[Context, tuple[str, ...]]:
+        """What of a context says something here, and a sentence for each part that does not."""
+        return context.within(self.catalogue.index.place.keys(), self.catalogue.class_names, self.catalogue.spoken)
 
     def history(self, user_id: str, events: Sequence[Event] = ()) -> Interactions:
         """One person's opinions as models read them, with what they did since the tables were written."""

@@ -78,7 +78,7 @@ class Signals:
             found[LANGUAGE] = Signal(unit * self._language(context.language), lambda _column: "in your language")
         if context.referrer is not None:
             origin = context.referrer
-            alike = np.clip(self.vectors[self._shown] @ self.vectors[self.catalogue.index.place[origin]], 0.0, 1.0)
+            alike = self._like(self.catalogue.index.place[origin])
             name = self.catalogue.facts.name(origin)
             found[REFERRER] = Signal(unit * alike, lambda _column: f"like {name}, where you came from", (origin,))
         if context.interests:
@@ -109,6 +109,12 @@ class Signals:
                 column = self._shown[place[one]]
                 least[column] = min(least[column], max(weight, -MOST_PASSED))
         return least[self._shown]
+
+    def _like(self, origin: int) -> Array:
+        """(items,) float32 in [0, 1]: cosine with one item, the likest other item at 1; 0 for its copies, and for what is unlike it."""
+        alike = np.maximum(self.vectors[self._shown] @ self.vectors[origin], 0.0)
+        alike[self._shown == self._shown[origin]] = 0.0
+        return alike / max(float(alike.max(initial=0)), 1e-6)
 
     def _language(self, wanted: str) -> Array:
         known = [self.catalogue.languages.get(one) for one in self._items]

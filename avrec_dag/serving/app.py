@@ -1,5 +1,6 @@
 """The service itself: thin routes over `Live`; an id is looked up in the ledger and never used as a path."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
+from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
 from avrec_dag.report.pictures import still
 from avrec_dag.serving import searching, streaming
@@ -42,6 +44,14 @@ class Changed(BaseModel):
     calibration: Share | None = None
     per_creator: Annotated[int, Query(ge=1, le=MOST_PER_CREATOR)] | None = None
     method: Method | None = None
+
+
+class Asked(Changed):
+    """The same and what the request says of the person, for `context.Context`."""
+
+    language: str | None = None
+    referrer: str | None = None
+    interest: Annotated[list[str], Field(default_factory=list)]
 
 
 def create_app(
@@ -78,12 +88,16 @@ def create_app(
 
 def _answers(app: FastAPI, live: Live) -> None:
     @app.get("/v1/recommendations/{user_id:path}")
-    def recommendations(user_id: UserId, knobs: Annotated[Changed, Query()], k: Count = 10) -> list[dict[str, Any]]:
-        """What a person should watch next, and why."""
+    def recommendations(user_id: UserId, asked: Annotated[Asked, Query()], response: Response, k: Count = 10) -> list[dict[str, Any]]:
+        """What a person should watch next, and why; what of the context nothing here fits is told in the header `Avrec-Notes`, as JSON."""
         try:
-            return live.recommend(user_id, k, live.knobs.turned(**knobs.model_dump()))
+            about = context.asked(asked.language, asked.referrer, asked.interest)
+            found, notes = live.recommend(user_id, k, live.knobs.turned(**asked.model_dump(include=set(Changed.model_fields))), about)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
+        if notes:
+            response.headers["Avrec-Notes"] = json.dumps(notes)
+        return found
 
     @app.get("/v1/similar/{media_id:path}")
     def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from avrec_dag.errors import AvrecError, MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import why_withheld
+from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.storage import Blobs
 
@@ -34,6 +35,7 @@ _TABLES = (
     "moderation_decisions",
     "duplicates",
     "fused_features",
+    "transcripts",
 )
 
 
@@ -64,11 +66,12 @@ class Live:
         self._loading: threading.Thread | None = None
         self._looked_s = 0.0
 
-    def recommend(self, user_id: str, k: int, knobs: Knobs) -> list[dict[str, Any]]:
-        """A list that knows everything the person did until now, whatever the tables know."""
+    def recommend(self, user_id: str, k: int, knobs: Knobs, context: Context) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """A list that knows everything the person did until now, whatever the tables know; and what of the context it could not use."""
         now = self._current()
-        found = now.recommender.recommend(user_id, k, events=self._events(now, user_id), **asdict(knobs))
-        return self._told(now, found)
+        usable, notes = now.recommender.usable(context)
+        found = now.recommender.recommend(user_id, k, events=self._events(now, user_id), context=usable, **asdict(knobs))
+        return self._told(now, found), notes
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
         """Items like one item; MissingError for an unknown one."""
