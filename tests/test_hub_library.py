@@ -20,7 +20,7 @@ from avrec_dag.encoders import devices, hub, registry
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
 from avrec_dag.encoders.joint import JointSpace
 from avrec_dag.encoders.texts import EmbedText
-from avrec_dag.engine import engine
+from avrec_dag.engine import Inline, engine
 from avrec_dag.engine.local import Local
 from avrec_dag.errors import SettingError
 from avrec_dag.items import Item, Row
@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         speech="off",
     )
     made = Made(chosen, models)
-    Workbench(Path(chosen.media), chosen.store).run(outside._tasks(made.library, chosen.media, chosen.store), made.library.steps)
+    Workbench(Path(chosen.media), chosen.store, Inline()).run(outside._tasks(made.library, chosen.media, chosen.store), made.library.steps)
     indexing.update_index(made.ledger, Blobs(chosen.store), made.library.steps["item_index"], encoders=chosen.encoders)
     return made
 

@@ -1,14 +1,19 @@
 """Searching by files, with real media and the packaged encoders."""
 
+import multiprocessing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from avrec_dag import synthetic
 from avrec_dag.cli.outside import bring
+from avrec_dag.engine import Inline
 from avrec_dag.errors import MediaError
+from avrec_dag.limits import Limits
 from avrec_dag.recommend.live import Recommender
 from avrec_dag.recommend.queries import Example, Part, Query, example
+from avrec_dag.serving.live import Live, query_limits
 from tests.small_library import DAY, KINDS, Small
 
 
@@ -31,7 +36,7 @@ def files(tmp_path_factory) -> Path:
 def ask(small: Small, file: Path, part: Part, most_s: float | None = 120) -> Example:
     from functools import partial
 
-    return example(small.ledger, small.blobs.uri, file.name, part, partial(bring, file), most_s=most_s)
+    return example(small.ledger, small.blobs.uri, file.name, part, partial(bring, file), apart=Inline(), most_s=most_s)
 
 
 def kinds(found) -> list[str]:
@@ -92,3 +97,17 @@ def test_the_command_takes_words_and_files_together(small, files):
     assert small.avrec("search", "cat", "--taste", "0.5").returncode == 2
     gone = small.avrec("search", "--sound", "nowhere.wav")
     assert (gone.returncode, "nowhere.wav" in gone.stderr) == (1, True)
+
+
+def test_a_file_that_is_sent_is_decoded_by_a_process_of_its_own_within_limits(small, files):
+    before = multiprocessing.active_children()
+    with closing(Live(small.ledger, small.blobs, small.log, limits=Limits(packets=3))) as live:
+        with pytest.raises(MediaError, match="more than 3 packets"):
+            live.example((files / "bars.mp4").read_bytes(), "clip")
+        assert len(multiprocessing.active_children()) > len(before)
+    assert multiprocessing.active_children() == before
+
+
+def test_a_query_may_take_less_than_an_upload():
+    assert query_limits(Limits()) == Limits(cpu_s=60, wall_s=120)
+    assert query_limits(Limits(cpu_s=5, wall_s=5)) == Limits(cpu_s=5, wall_s=5)

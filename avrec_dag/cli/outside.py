@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
 from avrec_dag.encoders.screen_text import ReadScreen
 from avrec_dag.encoders.texts import EmbedText
 from avrec_dag.encoders.transcripts import Transcribe
+from avrec_dag.engine import Engine, engine
 from avrec_dag.errors import AvrecError, MissingError
 from avrec_dag.items import Item, Task
 from avrec_dag.media import ingest
@@ -30,7 +32,7 @@ def classes(library: Library, path: Path) -> dict[str, Any]:
         MediaError: The file cannot be read as media.
         AvrecError: Nothing in it could be understood.
     """
-    with workbench() as here:
+    with closing(_apart(library)) as apart, workbench(apart) as here:
         for beside in (path, path.with_name(f"{path.name}.json"), path.with_suffix(".json")):
             if beside.is_file():
                 bring(beside, here.media / beside.name)
@@ -54,11 +56,19 @@ def query(library: Library, text: str, files: Mapping[str, Path]) -> Query:
     if missing is not None:
         raise MissingError(f"there is no file {missing}; name one that holds a picture, sound or film")
     encoders = library.recommender.catalogue.index.encoders
-    examples = [
-        example(library.ledger, library.settings.store, file.name, cast("Part", part), partial(bring, file), encoders=encoders, most_s=None)
-        for part, file in files.items()
-    ]
+    store = library.settings.store
+    with closing(_apart(library)) as apart:
+        examples = [
+            example(library.ledger, store, file.name, cast("Part", part), partial(bring, file), apart=apart, encoders=encoders, most_s=None)
+            for part, file in files.items()
+        ]
     return Query(text, tuple(examples))
+
+
+def _apart(library: Library) -> Engine:
+    """Where a file is decoded: in a process that may die of it, unless the settings want none."""
+    settings = library.settings
+    return engine("inline" if settings.engine == "inline" else "local", 1, settings.limits)
 
 
 def bring(file: Path, to: Path) -> None:

@@ -36,6 +36,8 @@ def serve(
     from avrec_dag.serving.app import create_app
 
     library = opened()
-    app = create_app(library.ledger, library.blobs, library.source, library.log, library.rules, library.settings.knobs)
+    app = create_app(
+        library.ledger, library.blobs, library.source, library.log, library.rules, library.settings.knobs, library.settings.limits
+    )
     output.say(f"http://{host}:{port}  (Ctrl-C ends it)")
     uvicorn.run(app, host=host, port=port, log_level="warning")

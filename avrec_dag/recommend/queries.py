@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.encoders.base import unit_rows
+from avrec_dag.engine import Engine
 from avrec_dag.ledger import Ledger
 from avrec_dag.understanding import outside
 from avrec_dag.understanding.outside import PARTS, Part
@@ -85,10 +86,11 @@ def example(
     part: Part,
     bring: Callable[[Path], object],
     *,
+    apart: Engine,
     encoders: str = "packaged",
     most_s: float | None = MOST_S,
 ) -> Example:
     """What a file outside the library asks for; arguments and errors as in `outside.vectors`."""
-    row = outside.vectors(ledger, store_uri, name, part, bring, encoders=encoders, most_s=most_s)
+    row = outside.vectors(ledger, store_uri, name, part, bring, apart=apart, encoders=encoders, most_s=most_s)
     joint = row["joint"]
     return Example(part, np.asarray(row["vector"], np.float32), None if joint is None else np.asarray(joint, np.float32))

@@ -1,6 +1,8 @@
 """The service itself: thin routes over `Live`; an id is looked up in the ledger and never used as a path."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from avrec_dag import __version__
 from avrec_dag.errors import MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
+from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
@@ -55,7 +58,13 @@ class Asked(Changed):
 
 
 def create_app(
-    ledger: Ledger, blobs: Blobs, source: MediaSource, log: FeedbackLog, rules: Rules | None = None, knobs: Knobs | None = None
+    ledger: Ledger,
+    blobs: Blobs,
+    source: MediaSource,
+    log: FeedbackLog,
+    rules: Rules | None = None,
+    knobs: Knobs | None = None,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """The service over one library.
 
@@ -66,10 +75,17 @@ def create_app(
         log: Where feedback is kept.
         rules: What each kind of it says.
         knobs: What counts how much in lists, unless a request says otherwise.
+        limits: What one file that is sent may cost, as far as it is less than for a query.
     """
-    app = FastAPI(title="avrec", version=__version__, docs_url=None, redoc_url=None)
+    live = Live(ledger, blobs, log, rules, knobs, limits)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        with closing(live):
+            yield
+
+    app = FastAPI(title="avrec", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(Guard)
-    live = Live(ledger, blobs, log, rules, knobs)
 
     @app.exception_handler(MissingError)
     def missing(_request: Request, error: MissingError) -> JSONResponse:

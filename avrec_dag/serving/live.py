@@ -4,13 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avrec_dag.engine import Local
 from avrec_dag.errors import AvrecError, MissingError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
+from avrec_dag.limits import Limits
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.reranking.knobs import Knobs
@@ -25,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S, _WAIT_S = 5.0, 2.0
 """A request waits at most so long for a newer view of the library."""
 _RECENT_EVENTS = 500
+DECODING_AT_ONCE = 2
+"""Files that were sent are looked at in so many processes, which start with the first."""
 _TABLES = (
     "recommender",
     "item_index",
@@ -37,6 +41,11 @@ _TABLES = (
     "fused_features",
     "transcripts",
 )
+
+
+def query_limits(limits: Limits) -> Limits:
+    """Somebody waits for the answer to a query, and others for their turn."""
+    return replace(limits, cpu_s=min(limits.cpu_s, 60), wall_s=min(limits.wall_s, 120))
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,20 @@ class Live:
         log: What people did, up to this moment.
         rules: What each kind of it says.
         knobs: What counts how much in lists, unless a request says otherwise.
+        limits: What one file that is sent may cost, as far as it is less than `query_limits`.
     """
 
-    def __init__(self, ledger: Ledger, blobs: Blobs, log: FeedbackLog, rules: Rules | None = None, knobs: Knobs | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        blobs: Blobs,
+        log: FeedbackLog,
+        rules: Rules | None = None,
+        knobs: Knobs | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
+        self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._loading: threading.Thread | None = None
@@ -96,7 +115,11 @@ class Live:
             path.write_bytes(content)
 
         encoders = self._current().recommender.catalogue.index.encoders
-        return queries.example(self.ledger, self.blobs.uri, "the file", part, bring, encoders=encoders)
+        return queries.example(self.ledger, self.blobs.uri, "the file", part, bring, apart=self._apart, encoders=encoders)
+
+    def close(self) -> None:
+        """Stop the processes that decode."""
+        self._apart.close()
 
     def _events(self, now: Loaded, user_id: str) -> list[Event]:
         """What somebody did lately with items that there are."""

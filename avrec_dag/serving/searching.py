@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 
 from avrec_dag.errors import MediaError
-from avrec_dag.serving.live import Live
+from avrec_dag.serving.live import DECODING_AT_ONCE, Live
 from avrec_dag.understanding.outside import Part
 
 Count = Annotated[int, Query(ge=1, le=100)]
@@ -16,7 +16,7 @@ Share = Annotated[float, Query(ge=0, le=1)]
 Words = Annotated[str, Query(max_length=500)]
 Asker = Annotated[str | None, Query(min_length=1, max_length=200)]
 Taste = Annotated[float | None, Query(ge=0, le=1)]
-DECODING_AT_ONCE, WAIT_S = 2, 2.0
+WAIT_S = 2.0
 _TYPES = ("image/", "audio/", "video/", "application/octet-stream")
 
 

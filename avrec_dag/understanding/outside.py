@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 
 from avrec_dag.encoders import registry
 from avrec_dag.encoders.embed import EmbedAudio, EmbedFrames
-from avrec_dag.engine import engine
+from avrec_dag.engine import Engine, Inline
 from avrec_dag.errors import MediaError
 from avrec_dag.incremental import advance
-from avrec_dag.items import Task
+from avrec_dag.items import DecodesUploads, Task
 from avrec_dag.ledger import Ledger
 from avrec_dag.media import ingest
 from avrec_dag.media.frames import SampleFrames
@@ -37,10 +37,12 @@ class Workbench:
     Attributes:
         media: Folder of uploads.
         store: Folder of tables and blobs.
+        apart: Where files are decoded; models run in this process, which has loaded them.
     """
 
     media: Path
     store: str
+    apart: Engine
 
     @property
     def ledger(self) -> Ledger:
@@ -49,11 +51,11 @@ class Workbench:
 
     def run(self, tasks: Mapping[str, Task], steps: Mapping[str, Step]) -> None:
         """Run tasks one after another over everything in the folder."""
-        here, ledger = engine("inline"), self.ledger
+        here, ledger = Inline(), self.ledger
         for name, task in tasks.items():
             probed = name == "raw_media"
             plan = ingest.plan_uploads(ledger, MediaSource(str(self.media)), steps[name], DAY.isoformat(), DAY, DAY) if probed else None
-            advance(ledger, here, steps[name], DAY.isoformat(), task, plan=plan)
+            advance(ledger, self.apart if isinstance(task, DecodesUploads) else here, steps[name], DAY.isoformat(), task, plan=plan)
 
     def features(self, name: str) -> dict[str, Any]:
         """The row of fused_features.
@@ -70,18 +72,26 @@ class Workbench:
 
 
 @contextmanager
-def workbench() -> Iterator[Workbench]:
-    """A store that is gone when the block ends."""
+def workbench(apart: Engine) -> Iterator[Workbench]:
+    """A store that is gone when the block ends; arguments as in `Workbench`."""
     with TemporaryDirectory(prefix="avrec-") as folder:
         media = Path(folder) / "media"
         media.mkdir()
-        yield Workbench(media, str(Path(folder) / "store"))
+        yield Workbench(media, str(Path(folder) / "store"), apart)
 
 
 def vectors(
-    ledger: Ledger, store_uri: str, name: str, part: Part, bring: Callable[[Path], object], *, encoders: str, most_s: float | None = None
+    ledger: Ledger,
+    store_uri: str,
+    name: str,
+    part: Part,
+    bring: Callable[[Path], object],
+    *,
+    apart: Engine,
+    encoders: str,
+    most_s: float | None = None,
 ) -> dict[str, Any]:
-    """What one file looks like (`picture`), sounds like (`sound`), or both (`clip`), decoded with the bounds that hold for uploads.
+    """What one file looks like (`picture`), sounds like (`sound`), or both (`clip`).
 
     Args:
         ledger: Of the library, whose trained fusion is used.
@@ -89,6 +99,7 @@ def vectors(
         name: What messages call the file; only its ending is kept.
         part: Which of it counts.
         bring: Writes the file under a path.
+        apart: Where it is decoded.
         encoders: Name of the preset.
         most_s: A longer film or sound is refused.
 
@@ -99,7 +110,7 @@ def vectors(
         MediaError: It cannot be read, is too long, or has no such part.
     """
     steps = graph(Recipe(**registry.preset(encoders).recipe(), sampling=Sampling().canonical()))
-    with workbench() as here:
+    with workbench(apart) as here:
         bring(here.media / f"query{_ending(name)}")
         here.run({"raw_media": ingest.ProbeUploads(str(here.media))}, steps)
         _refuse(here.ledger, name, part, most_s)
