@@ -39,6 +39,8 @@ RECOMMEND_TABLES = (
     "recommender", "recommender_evaluation", "item_index", "recommendations",
     "recommendation_health",
 )  # fmt: skip
+BY_DAY = {"ingest_and_embed": INGEST_TABLES, "collect_feedback": COLLECT_TABLES, "classify": CLASSIFY_TABLES}
+"""Job -> the tables it writes, of the jobs that work on one day."""
 ingest_and_embed = dg.define_asset_job(
     "ingest_and_embed", dg.AssetSelection.assets(*INGEST_TABLES), description="Everything that one day's uploads are by themselves."
 )

@@ -10,7 +10,7 @@ from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.limits import Limits
 from avrec_dag.recommend.model import DEFAULT
 from avrec_dag.steps import Step
-from resources.slots import release_lost
+from resources.workers import mark, release_lost
 
 
 class Compute(dg.ConfigurableResource):
@@ -54,9 +54,12 @@ class Compute(dg.ConfigurableResource):
         return advance(ledger, self._running, step, partition, task, plan=plan, run_id=run_id, guard=guard)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Take back the pool slots of runs that were killed."""
-        if context.instance is not None:
-            release_lost(context.instance)
+        """Say which machine works on the run, and take back the pool slots of runs that were killed."""
+        if context.instance is None:
+            return
+        if context.run_id is not None and context.instance.has_run(context.run_id):
+            mark(context.instance, context.run_id)
+        release_lost(context.instance)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
         """Stop the workers."""

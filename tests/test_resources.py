@@ -16,8 +16,8 @@ from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.profiles import Settings
-from resources.slots import release_lost
 from resources.store import Store
+from resources.workers import release_lost
 
 
 def test_the_defaults_lie_under_var_and_need_no_environment():

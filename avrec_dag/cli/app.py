@@ -104,7 +104,12 @@ app.command(
         "avrec review", "avrec review dt=2026-03-02/real/park.mp4 allow --by ada", "avrec review a.mp4 block --by ada --because advert"
     ),
 )(reviewing.review)
-app.command("doctor", rich_help_panel=KEEP, epilog=_examples("avrec doctor", "avrec doctor --encoders hub"))(keeping.doctor)
+app.command("doctor", rich_help_panel=KEEP, epilog=_examples("avrec doctor", "avrec doctor --encoders hub", "avrec doctor --instance"))(
+    keeping.doctor
+)
+app.command("reap", rich_help_panel=KEEP, epilog=_examples("avrec reap --dry-run", "avrec reap", "avrec reap --older-than 30"))(
+    keeping.reap
+)
 app.command("sweep", rich_help_panel=KEEP, epilog=_examples("avrec sweep", "avrec sweep --delete"))(keeping.sweep)
 app.command(
     "erase", rich_help_panel=KEEP, epilog=_examples('avrec erase "dt=2026-03-02/real/park.mp4" --yes', "avrec erase --user ada --yes")

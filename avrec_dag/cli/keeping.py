@@ -1,6 +1,6 @@
 """Commands that look after a library."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,14 +8,21 @@ from avrec_dag.cli import output
 from avrec_dag.cli.output import Json
 from avrec_dag.errors import MissingError
 
+if TYPE_CHECKING:
+    from avrec_dag.encoders.doctor import Finding
+
 
 def doctor(
     encoders: Annotated[
         str | None, typer.Option(help="Look at these encoders instead of those of AVREC_ENCODERS: packaged, hub, …")
     ] = None,
+    instance: Annotated[bool, typer.Option("--instance", help="Look at the runs instead: what is stuck, and why.")] = False,
     as_json: Json = False,
 ) -> None:
     """What is installed, which encoders and device are used, what is missing and the command that mends it."""
+    if instance:
+        _tell(_stuck(), as_json, bad="STUCK")
+        return
     from avrec_dag.encoders import registry
     from avrec_dag.encoders.doctor import findings
     from resources.profiles import Settings
@@ -23,14 +30,57 @@ def doctor(
     settings = Settings.from_env()
     preset = encoders or settings.encoders
     found = findings(preset, settings.speech)
+    try:
+        _tell(found, as_json, bad="MISSING")
+    finally:
+        registry.preset(preset)  # encoders that cannot be used are a wrong setting: one sentence, and 2
+
+
+def _stuck() -> "list[Finding]":
+    import dagster as dg
+
+    from assets.automation import BY_DAY
+    from assets.backfilling import failed_days
+    from avrec_dag.cli import runs, stuck
+
+    runs.home()
+    with dg.DagsterInstance.get() as records:
+        return stuck.findings(records, failed_days(records, BY_DAY))
+
+
+def _tell(found: "list[Finding]", as_json: bool, *, bad: str) -> None:
     if as_json:
         output.show_json([{"name": one.name, "ok": one.ok, "detail": one.detail, "remedy": one.remedy} for one in found])
     else:
-        rows = [["ok" if one.ok else "MISSING", one.name, one.detail, "" if one.ok else one.remedy] for one in found]
+        rows = [["ok" if one.ok else bad, one.name, one.detail, "" if one.ok else one.remedy] for one in found]
         output.show_table(["", "part", "found", "what to do"], rows)
-    registry.preset(preset)  # encoders that cannot be used are a wrong setting: one sentence, and 2
     if not all(one.ok for one in found):
         raise typer.Exit(1)
+
+
+def reap(
+    older_than_min: Annotated[
+        float, typer.Option("--older-than", min=0, metavar="MIN", help="Leave alone what began or changed later than so many minutes ago.")
+    ] = 0.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell.")] = False,
+    as_json: Json = False,
+) -> None:
+    """End the runs whose process was killed, and give their slots back; what they had computed is kept."""
+    from dataclasses import asdict
+
+    import dagster as dg
+
+    from avrec_dag.cli import runs
+    from resources import workers
+
+    runs.home()
+    with dg.DagsterInstance.get() as records:
+        ended = workers.reap(records, older_than_min=older_than_min, dry_run=dry_run)
+    if as_json:
+        output.show_json([{**asdict(run), "worker": run.worker.value} for run in ended])
+        return
+    rows = [[run.run_id, run.job, run.day, run.status, f"{run.idle_min:.0f}", run.slots] for run in ended]
+    output.show_table(["would be ended" if dry_run else "ended", "job", "day", "was", "minutes", "slots"], rows)
 
 
 def sweep(
