@@ -1,6 +1,6 @@
 """What of the instance is stuck and why, each with the command that mends it: what `avrec doctor --instance` prints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -22,7 +22,7 @@ _STATES = {
 }
 
 
-def findings(instance: dg.DagsterInstance, failed: dict[str, Sequence[str]]) -> list[Finding]:
+def findings(instance: dg.DagsterInstance, failed: Mapping[str, Sequence[str]]) -> list[Finding]:
     """Daemons, runs at work, runs that wait, pools, days and sensors.
 
     Args:
