@@ -89,14 +89,14 @@ class _Chosen:
         columns = sp.csc_matrix(after)
         columns.sort_indices()
         indptr = columns.indptr.astype(np.int64)
-        gain = columns.data**2 / scale[columns.indices]
+        gain = (columns.data**2 / scale[columns.indices]).astype(np.float32)
         counts = np.diff(indptr)
         kept = np.ones(len(gain), bool)
         for items, size in _batches(counts, np.flatnonzero(counts > most)):
             slots = np.arange(size)
             real = slots < counts[items][:, None]
             at = np.where(real, indptr[items][:, None] + slots, 0)
-            least = np.argpartition(np.where(real, gain[at], -1.0), -most, axis=1)[:, :-most]
+            least = np.argpartition(np.where(real, gain[at], np.float32(-1.0)), -most, axis=1)[:, :-most]
             dropped = np.take_along_axis(at, least, axis=1)[np.take_along_axis(real, least, axis=1)]
             kept[dropped] = False
         owner = np.repeat(np.arange(len(counts)), counts)[kept]
