@@ -55,12 +55,20 @@ def test_the_newest_explicit_opinion_overrules_everything_done():
     assert folded([*history, event("rating", value=3, days=3e-5)])["ann"]["weights"] == pytest.approx([0.0])
 
 
-def test_an_opinion_halves_with_every_half_life_before_the_persons_own_newest_event():
+def test_an_opinion_halves_with_every_half_life_before_the_item_liked_last():
     row = folded([event("like", "a"), event("like", "b", days=HALF_LIFE_DAYS), event("like", "a", user_id="bob")])
     assert row["ann"]["media_ids"] == ["a", "b"]
     assert row["ann"]["weights"] == pytest.approx([0.5, 1.0])
     assert row["bob"]["weights"] == [1.0]
     assert row["ann"]["last_s"][1] == (AT + timedelta(days=HALF_LIFE_DAYS)).timestamp()
+
+
+def test_a_dislike_fades_no_like_and_counts_in_full_itself():
+    likes = [event("like", "a"), event("like", "b", days=HALF_LIFE_DAYS)]
+    row = folded([*likes, event("dislike", "c", days=5 * HALF_LIFE_DAYS)])
+    assert row["ann"]["weights"][:2] == folded(likes)["ann"]["weights"]  # to the bit: nothing is learned anew from it
+    assert row["ann"]["weights"][2] == -1.0
+    assert folded([event("skip", "a"), event("dislike", "b", days=HALF_LIFE_DAYS)])["ann"]["weights"] == pytest.approx([-0.25, -1.0])
 
 
 def test_events_on_items_that_left_are_dropped_and_people_without_any_other_too():

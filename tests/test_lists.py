@@ -12,6 +12,8 @@ from avrec_dag.feedback import Event
 from avrec_dag.items import Row
 from avrec_dag.recommend import stage
 from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.recommend.storing import fields_of
+from avrec_dag.recommend.training import update_recommender
 from avrec_dag.recommend.words import terms
 from avrec_dag.serving.app import create_app
 from avrec_dag.steps import WHOLE
@@ -91,6 +93,44 @@ def test_the_dislikes_of_one_person_change_their_list_and_nobody_elses(library):
     assert not set(after[PERSON]) & set(unloved)
     assert sum(one.split("/")[0] == kind for one in after[PERSON]) < sum(one.split("/")[0] == kind for one in before[PERSON])
     assert {user: after[user] for user in after if user != PERSON} == {user: before[user] for user in before if user != PERSON}
+
+
+def test_a_dislike_long_after_makes_one_list_anew_and_leaves_the_model_as_it_is(library):
+    library.refresh(measured=False)
+    before, model = stored(library), fields_of(library.ledger, "recommender", "model")
+    later = max(event.happened_at for event in library.log.of_user(PERSON)) + timedelta(days=45)
+    unloved = before[PERSON][0]
+    library.log.add([Event(user_id=PERSON, media_id=unloved, kind="dislike", happened_at=later)])
+    library.ledger.append("quality_scores", WHOLE, [Row(unloved, "2", {"score": "2"}, {"score": 0.01, "technical": 0.5})])
+    outcomes = library.refresh(measured=False)
+    assert (outcomes["interactions"].computed, outcomes["recommendations"].computed) == (1, 1)
+    assert fields_of(library.ledger, "recommender", "model") == model
+    assert unloved not in stored(library)[PERSON]
+    assert {user: one for user, one in stored(library).items() if user != PERSON} == {u: one for u, one in before.items() if u != PERSON}
+    update_recommender(library.ledger, library.blobs, STEPS["recommender"], anew=True)
+    assert library.refresh(measured=False)["recommendations"].computed == 20
+    assert library.recommender().views.quality[library.recommender().catalogue.index.place[unloved]] == pytest.approx(0.01)
+
+
+@pytest.mark.slow
+def test_in_the_whole_graph_a_dislike_moves_quality_and_one_list(small, tmp_path):
+    mine = small.copy(tmp_path / "mine")
+
+    def lists() -> dict[str, list[str]]:
+        rows = mine.ledger.rows("recommendations", WHOLE, ["media_ids"]).to_pylist()
+        return {row["user_id"]: row["media_ids"] for row in rows}
+
+    before, quality = lists(), mine.ledger.data_version("quality_scores")
+    person = min(before)
+    unloved = before[person][0]
+    newest = max(event.happened_at for event in mine.log.of_user(person))
+    mine.log.add([Event(user_id=person, media_id=unloved, kind="dislike", happened_at=newest + timedelta(seconds=1))])
+    done = mine.avrec("materialize", "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    assert mine.ledger.data_version("quality_scores") != quality
+    after = lists()
+    assert unloved not in after[person]
+    assert {user for user in after if after[user] != before[user]} == {person}
 
 
 def scores_of(recommender, user_id: str, **knobs: float) -> dict[str, float]:

@@ -278,7 +278,7 @@ def test_a_recommender_of_nobodys_history_works_from_parts_in_memory(recommender
     nobody = Histories.of(recommender_table(), items.index.items)
     blend = model.unfitted(model.DEFAULT)
     blend.fit(nobody.interactions(items.index.fused))
-    fresh = Recommender.of(items, model.Trained(blend, "1", model.DEFAULT, "1", np.zeros(0, np.uint64), 0), nobody)
+    fresh = Recommender.of(items, model.Trained(blend, "1", model.DEFAULT, "1", np.zeros(0, np.uint64), 0, "", {}), nobody)
     assert ids(fresh.recommend("x", 1)) == [items.index.items[int(items.quality.argmax())]]
 
 

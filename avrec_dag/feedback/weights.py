@@ -60,7 +60,7 @@ class Rules:
         name: Of the preset they come from.
         source: Where its numbers are from.
         weights: Kind -> what it says.
-        half_life_days: An opinion counts half for every so many days that it lies before the person's own newest event.
+        half_life_days: An opinion counts half for every so many days that it lies before what the person liked last; a later one in full.
         most_impressions: So many impressions of one item without any action count; further ones weigh nothing.
         limits: See `Limits`.
     """

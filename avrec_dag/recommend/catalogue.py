@@ -92,16 +92,22 @@ class Catalogue:
         return found
 
 
-def load(ledger: Ledger, blobs: Blobs) -> Catalogue:
-    """Items of the index that are still in the library and may be shown, with quality, classes and words."""
+def load(ledger: Ledger, blobs: Blobs, quality: Mapping[str, float] | None = None) -> Catalogue:
+    """Items of the index that are still in the library and may be shown, with quality, classes and words.
+
+    Args:
+        ledger: The tables.
+        blobs: The index.
+        quality: Item -> the quality that holds, whatever was found since (`model.Trained.quality`).
+    """
     media = {row["media_id"]: row for row in ledger.rows("raw_media", columns=_MEDIA).to_pylist()}
     items, found = indexing.current(ledger, blobs, media.keys() - withheld(ledger))
     scores = ledger.rows("quality_scores", columns=["score"])
-    quality = dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True))
+    judged = {**dict(zip(scores["media_id"].to_pylist(), scores["score"].to_pylist(), strict=True)), **(quality or {})}
     classified = ledger.rows("content_classes", columns=["labels", "class_names", "class_probs"]).to_pylist()
     return Catalogue(
         items,
-        np.array([quality.get(media_id, UNKNOWN_QUALITY) for media_id in items.items], dtype=np.float32),
+        np.array([judged.get(media_id, UNKNOWN_QUALITY) for media_id in items.items], dtype=np.float32),
         {media_id: row["title"] for media_id, row in media.items() if row["title"]},
         {row["media_id"]: tuple(row["labels"]) for row in classified if row["labels"]},
         {media_id: " ".join([row["title"] or "", *(row["tags"] or ()), row["description"] or ""]) for media_id, row in media.items()},

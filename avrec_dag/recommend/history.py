@@ -51,6 +51,7 @@ class History:
         n_minute: Events in the clock minute of the newest, impressions not counted.
         n_hour: The same of its hour.
         n_capped: Events beyond `Rules.limits`: they count as met and weigh nothing.
+        liked_elsewhere_us: UNIX microseconds of the newest liked item that was left out (`within`); 0 without any.
         rules: What events say.
     """
 
@@ -61,12 +62,14 @@ class History:
     n_minute: int = 0
     n_hour: int = 0
     n_capped: int = 0
+    liked_elsewhere_us: int = 0
     rules: Rules = field(default_factory=Rules)
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Item met -> faded weight in [-1, 1]."""
-        return {one: kept.weight * self._fade(kept.last_us) for one, kept in self.opinions.items()}
+        """Item met -> faded weight in [-1, 1]: half for every half-life before the newest liked item; what came later counts in full."""
+        anchor = self._newest_liked_us() or self.newest_us
+        return {one: kept.weight * self._fade(kept.last_us, anchor) for one, kept in self.opinions.items()}
 
     @property
     def last_s(self) -> Mapping[str, float]:
@@ -78,12 +81,15 @@ class History:
         """Item that was shown and never acted on -> faded weight of its impressions, as many as count; in [-1, 1]."""
         weight, most = self.rules.weights["impression"].base, self.rules.most_impressions
         return {
-            one: min(1.0, max(-1.0, weight * min(n, most))) * self._fade(min(last_us, self.newest_us) if self.newest_us else last_us)
+            one: min(1.0, max(-1.0, weight * min(n, most))) * self._fade(last_us, self.newest_us)
             for one, (n, last_us) in self.shown.items()
         }
 
-    def _fade(self, last_us: int) -> float:
-        return 0.5 ** (max(0, self.newest_us - last_us) / (DAY_US * self.rules.half_life_days))
+    def _fade(self, last_us: int, anchor_us: int) -> float:
+        return 0.5 ** (max(0, anchor_us - last_us) / (DAY_US * self.rules.half_life_days))
+
+    def _newest_liked_us(self) -> int:
+        return max(self.liked_elsewhere_us, *(kept.last_us for kept in self.opinions.values() if kept.weight > 0), 0)
 
     def extended(self, events: Iterable[Event], creator_of: Mapping[str, str] | None = None) -> "History":
         """With what the person did since: equal to folding everything anew, as long as no event is older than what is known.
@@ -125,7 +131,12 @@ class History:
     def within(self, items: Collection[str]) -> "History":
         """Without the items that are not among these."""
         opinions = {one: kept for one, kept in self.opinions.items() if one in items}
-        return replace(self, opinions=opinions, shown={one: kept for one, kept in self.shown.items() if one in items})
+        shown = {one: kept for one, kept in self.shown.items() if one in items}
+        return replace(self, opinions=opinions, shown=shown, liked_elsewhere_us=self._left_out_us(items))
+
+    def _left_out_us(self, items: Collection[str]) -> int:
+        liked = (kept.last_us for one, kept in self.opinions.items() if one not in items and kept.weight > 0)
+        return max(self.liked_elsewhere_us, *liked, 0)
 
 
 class _Growing:

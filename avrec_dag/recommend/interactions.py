@@ -24,7 +24,8 @@ COLUMNS = tuple(TABLES["interactions"].columns.names)
 HALF_LIFE_DAYS = Rules().half_life_days
 
 # An event beyond the limits is met and weighs nothing. Only people who passed a limit anywhere are ranked: that costs a sort.
-# Age counts from the person's own newest event, not from today: nobody's history changes because a day went by.
+# Age counts from the last thing that the person liked, not from today: nobody's history changes because a day went by, and a dislike fades
+# no like, so that what everybody's likes teach the models does not move with it.
 _FOLD = """
 WITH known AS (
     SELECT e.user_id, e.media_id, e.event_id, e.kind, epoch_us(e.happened_at) AS at_us, list_contains($explicit, e.kind) AS explicit,
@@ -59,9 +60,9 @@ WITH known AS (
            max_by(explicit, day) FILTER (explicit IS NOT NULL) AS explicit, sum(done_micro)::BIGINT AS done_micro, bit_xor(mark) AS mark
     FROM days GROUP BY ALL
 ), faded AS (
-    SELECT *, (coalesce(explicit, greatest(-1, least(1, done_micro / $micro)))
-               * pow(0.5, (max(last_us) OVER (PARTITION BY user_id) - last_us) / ($day_us * $half_life)))::FLOAT AS weight
-    FROM opinions
+    SELECT * EXCLUDE (opinion), (opinion * pow(0.5, greatest(0, coalesce(max(last_us) FILTER (opinion > 0) OVER (PARTITION BY user_id),
+               max(last_us) OVER (PARTITION BY user_id)) - last_us) / ($day_us * $half_life)))::FLOAT AS weight
+    FROM (SELECT *, coalesce(explicit, greatest(-1, least(1, done_micro / $micro))) AS opinion FROM opinions)
 ), met AS (
     SELECT user_id, list(media_id ORDER BY last_us, media_id) AS media_ids, list(weight ORDER BY last_us, media_id) AS weights,
            list(last_us / 1e6 ORDER BY last_us, media_id) AS last_s, list(explicit ORDER BY last_us, media_id) AS explicit,
@@ -101,7 +102,8 @@ def fold(events: pa.Table, items: pa.Table, sentiment: pa.Table | None = None, *
     """Fold events into one history per person.
 
     The newest explicit opinion of an item (like, dislike, rating, not interested, report) stands; without one, the weights of everything
-    done add up, cut to [-1, 1]. Both then fade with the half-life. Impressions are kept apart, of items on which nothing was done.
+    done add up, cut to [-1, 1]. Both then fade with the half-life before the newest liked item. Impressions are kept apart, of items on
+    which nothing was done.
 
     Args:
         events: user_id, media_id, event_id, fields (with event: hash of the content), kind, weight in [-1, 1] (a weight that is no number

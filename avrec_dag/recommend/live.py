@@ -67,8 +67,8 @@ class Recommender:
         """
         from avrec_dag.recommend import model
 
-        items = catalogue.load(ledger, blobs)
         trained = model.load(ledger, blobs)
+        items = catalogue.load(ledger, blobs, trained.quality)
         histories = Histories.of(ledger.rows("interactions", columns=COLUMNS), items.index.items, rules)
         return cls.of(items, trained, histories, knobs)
 

@@ -1,6 +1,7 @@
 """The trained part of the recommender: a blend of models, stored as safetensors and JSON."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.storage import Blobs
 
 TABLE, KEY = "recommender", "recommender"
-PEOPLE = "people.safetensors"
+PEOPLE, QUALITY = "people.safetensors", "quality.safetensors"
 DEFAULT = "linear+content+popularity"
 """What is blended unless AVREC_RECOMMENDER says otherwise: closed forms, which a CPU fits in seconds."""
 
@@ -53,6 +54,9 @@ class Trained:
         code: Of the step.
         people: (n,) uint64 hashes of those it learned from.
         learned_on: How many times it learned on since it was fitted from nothing.
+        data: Hash of everything it learned from.
+        quality: Item -> its quality in [0, 1] as lists use it: that of the last fit from nothing, or of when the item came. What one
+            person says of an item moves its quality at once, and must not move everybody's lists before the night.
     """
 
     blend: Blend
@@ -61,6 +65,8 @@ class Trained:
     code: str
     people: NDArray[np.uint64]
     learned_on: int
+    data: str
+    quality: Mapping[str, float]
 
 
 def load(ledger: Ledger, blobs: Blobs) -> Trained:
@@ -74,10 +80,13 @@ def load(ledger: Ledger, blobs: Blobs) -> Trained:
     if row is None or not row["blob"]:
         raise MissingError("there is no trained recommender yet: materialise `recommender` (avrec materialize)")
     details = json.loads(str(row["details"]))
-    if "files" not in details:
+    if not {"files", "data"} <= set(details):
         raise AvrecError("the stored recommender is of an older version: materialise `recommender` (avrec materialize)")
     from safetensors.numpy import load as arrays
 
     files = {name: blobs.get(f"{row['blob']}/{name}") for name in details["files"]}
-    people = arrays(files.pop(PEOPLE))["people"]
-    return Trained(Blend.load(files), str(row["version"]), details["models"], details["code"], people, details["learned_on"])
+    people, scores = arrays(files.pop(PEOPLE))["people"], arrays(files.pop(QUALITY))["quality"].tolist()
+    blend = Blend.load(files)
+    quality = {one: score for one, score in zip(blend.items, scores, strict=True) if score >= 0}
+    told = (details["learned_on"], details["data"], quality)
+    return Trained(blend, str(row["version"]), details["models"], details["code"], people, *told)

@@ -63,11 +63,13 @@ def update_recommender_evaluation(
 def update_recommendations(
     ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, knobs: Knobs | None = None, run_id: str = ""
 ) -> Outcome:
-    """A list for everyone with a history: anew for whose history changed, or for all when anything did that all lists depend on."""
+    """A list for everyone with a history: anew for whose history changed, or for all when anything did that all lists depend on.
+
+    Quality is that which the recommender keeps: what one person makes of an item moves quality at once, and their own list alone.
+    """
     common = [
         fields_of(ledger, model.TABLE, "model"),
         fields_of(ledger, "item_index", "index"),
-        ledger.data_version("quality_scores"),
         ledger.data_version("content_classes"),
         sorted(withheld(ledger)),
         sorted(groups(ledger).items()),

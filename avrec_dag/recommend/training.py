@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,14 +28,15 @@ def update_recommender(
 
     The models learn on from where they stand (`Blend.fit_partial`), as this costs next to nothing. They are fitted from nothing, and their
     weights learned anew, where there are none yet, where the configuration or the code changed, where an item or a person left (what
-    they taught must go with them), and where asked.
+    they taught must go with them), and where asked. Only then does the quality of known items move as lists use it
+    (`model.Trained.quality`).
 
     Args:
         ledger: Tables.
         blobs: Where the model goes.
         step: `recommender`.
         models: What is blended (`model.names_of`).
-        anew: Fit from nothing, unless the last training did and nothing has changed since.
+        anew: Fit from nothing, unless the last training did and nothing has changed since, nor has the quality of any item.
         seed: Of whatever is drawn.
         run_id: Enters the rows.
     """
@@ -43,8 +44,9 @@ def update_recommender(
     histories = fields_of(ledger, "interactions", "history")
     version = digest(step.code, models, seed, histories, items)
     last = _last(ledger, blobs)
-    refit = digest(version, "anew")
-    done = last is not None and last.version in (version, refit) and not (anew and last.learned_on)
+    quality = _quality(ledger, items)
+    refit = digest(version, "anew", sorted(quality.items()))
+    done = last is not None and last.data == version and not (anew and (last.learned_on or last.quality != quality))
     why = "" if done else _why_anew(last, models, step.code, anew, items, [user_id for user_id, _ in histories])
     wanted = last.version if done and last is not None else refit if why else version
     plan = ledger.wanted(step.name, WHOLE, {model.KEY: wanted})
@@ -57,8 +59,9 @@ def update_recommender(
         blend, data, started = last.blend, _known(ledger, _after(last.blend.items, items)), time.monotonic()
         blend.fit_partial(data, seed=seed)
     learned_on = 0 if last is None or why else last.learned_on + 1
-    files = {**blend.save(), model.PEOPLE: _people(data.users)}
-    told = {"models": models, "code": step.code, "people": len(data.users), "items": len(data.items), "why_anew": why,
+    kept = quality if last is None or why else {**quality, **last.quality}
+    files = {**blend.save(), model.PEOPLE: _people(data.users), model.QUALITY: _scores(kept, blend.items)}
+    told = {"models": models, "code": step.code, "data": version, "people": len(data.users), "items": len(data.items), "why_anew": why,
                "learned_on": learned_on, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
     values = {"blob": put_files(blobs, step, model.KEY, wanted, files), "trained_at": datetime.now(UTC), "n_examples": len(data),
               "details": json.dumps({**told, "files": sorted(files)})}  # fmt: skip
@@ -104,6 +107,19 @@ def _known(ledger: Ledger, items: Sequence[str]) -> Interactions:
     vectors = np.concatenate([index.fused, np.zeros((1, index.fused.shape[1]), np.float32)])[row]
     histories = Histories.of(ledger.rows("interactions", columns=["media_ids", "weights", "last_s"]), items)
     return replace(histories.interactions(vectors.astype(np.float32)), items=tuple(items))
+
+
+def _quality(ledger: Ledger, items: Sequence[str]) -> dict[str, float]:
+    rows, known = ledger.rows("quality_scores", columns=["score"]), set(items)
+    scores = zip(rows["media_id"].to_pylist(), rows["score"].to_pylist(), strict=True)
+    return {one: score for one, score in scores if one in known and score is not None}
+
+
+def _scores(quality: Mapping[str, float], items: Sequence[str]) -> bytes:
+    """(items,) float32 in [0, 1], -1 where an item has none."""
+    from safetensors.numpy import save
+
+    return save({"quality": np.array([quality.get(one, -1.0) for one in items], np.float32)})
 
 
 def _hashes(people: Sequence[str]) -> np.ndarray:

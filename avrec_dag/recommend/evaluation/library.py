@@ -60,7 +60,9 @@ def leave_last_out(histories: Histories, *, half_life_days: float = HALF_LIFE_DA
         people.append(person)
         targets.append(int(weights.indices[target]))
         kept[start:end] = earlier
-        factor[start:end] = 2.0 ** ((at.max() - at[earlier].max()) / (86400.0 * half_life_days))
+        newest = at[earlier & (weights.data[start:end] > 0)].max()
+        younger_s = last_s.data[target] - np.maximum(at, newest)  # than they were when the target was the newest liked item
+        factor[start:end] = 2.0 ** (np.maximum(younger_s, 0.0) / (86400.0 * half_life_days))
     return Split(_thinned(histories, kept, factor), np.array(people, dtype=np.int64), np.array(targets, dtype=np.int64))
 
 
