@@ -5,6 +5,7 @@ from typing import Any
 
 from assets.copies import duplicate_groups
 from assets.defects import weakest
+from assets.leaderboard import leaderboard
 from assets.pictures import embedded, plain, table, thumbnail
 from assets.withheld import kept_back
 from avrec_dag.items import Outcome
@@ -170,6 +171,7 @@ _SHOWN: dict[str, tuple[str, Show]] = {
     "comment_sentiment": ("avrec/strongest", _comments),
     "quality_scores": ("avrec/best", _scores),
     "recommendations": ("avrec/sample_lists", _lists),
+    "recommender_evaluation": ("avrec/leaderboard", leaderboard),
     "recommendation_health": ("avrec/health", _health),
 }
 

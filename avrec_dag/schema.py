@@ -24,6 +24,11 @@ LINE = pa.struct(
     [("text", pa.string()), ("confidence", pa.float64()), ("start_s", pa.float64()), ("end_s", pa.float64()),
      ("left", pa.float64()), ("top", pa.float64()), ("right", pa.float64()), ("bottom", pa.float64())]  # shares of the picture
 )  # fmt: skip
+POINT = pa.struct(
+    [("method", pa.string()), ("diversity", pa.float64()), ("ndcg", pa.float64()), ("ndcg_error", pa.float64()), ("distance", pa.float64()),
+     ("least_distance", pa.float64()), ("coverage", pa.float64()), ("quality", pa.float64()), ("divergence", pa.float64())]
+)  # fmt: skip
+"""Means over people under one setting of the knobs (`recommend.reranking.curve.Point`); method `plain` is the order of the scores."""
 METRIC = pa.struct([("model", pa.string()), ("metric", pa.string()), ("value", pa.float64())])
 
 
@@ -218,7 +223,9 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("n_events", pa.int64()), ("n_people", pa.int64()), ("n_comments", pa.int64()), ("reason", pa.string()),
     ]),
     ("recommender", "model_id", _model()),
-    ("recommender_evaluation", "evaluation_id", _evaluation()),
+    ("recommender_evaluation", "evaluation_id", [
+        *_evaluation(), ("curve", pa.list_(POINT)), ("curve_picture", pa.string()),  # what variety costs; blob path of a PNG, null without
+    ]),
     ("item_index", "model_id", [
         ("blob", pa.string()), ("n_items", pa.int64()), ("n_moments", pa.int64()), ("dim", pa.int32()), ("kind", pa.string()),
         ("sha256", pa.string()),  # of every file, as JSON

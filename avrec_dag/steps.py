@@ -153,7 +153,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"interactions": ("history",), "fused_features": ("vector", "joint"), "quality_scores": ()}, partition="whole"),
         Step("item_index", "4", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
-        Step("recommender_evaluation", f"3:{r.lists}",
+        Step("recommender_evaluation", f"4:{r.lists}",
              {"recommender": ("refit",), "interactions": ("history",), "item_index": ("index",), "quality_scores": (),
               "moderation_decisions": ()}, partition="whole"),
         Step("recommendations", f"4:{r.lists}",

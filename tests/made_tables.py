@@ -21,6 +21,11 @@ _ACCURACY = [
     {"model": "content_classifier", "metric": name, "value": value} for name, value in (("accuracy", 0.9), ("majority_accuracy", 0.2))
 ]
 _BOTH = [{"model": name, "metric": "accuracy", "value": value} for name, value in (("champion", 0.8), ("challenger", 0.9))]
+CURVE = [
+    {"method": method, "diversity": step, "ndcg": 0.5 - step / 2, "ndcg_error": 0.1, "distance": 0.4 + step, "least_distance": 0.1,
+     "coverage": 0.5, "quality": 0.6, "divergence": 0.1}
+    for method, step in (("plain", 0.0), ("mmr", 0.4))
+]  # fmt: skip
 _NDCG = [{"model": name, "metric": "ndcg@10", "value": value} for name, value in (("blend", 0.4), ("popularity", 0.1))]
 FIELDS = {
     "raw_media": ("video", "audio", "metadata", "labels"),
@@ -105,7 +110,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "reason": "measures 0.70",
     },
     "recommender": {"blob": "b", "trained_at": AT, "n_examples": 1, "details": "{}"},
-    "recommender_evaluation": {**_MEASURED, "metrics": _NDCG, "details": '{"people": 2}'},
+    "recommender_evaluation": {**_MEASURED, "metrics": _NDCG, "details": '{"people": 2}', "curve": CURVE, "curve_picture": "c.png"},
     "item_index": {"blob": "b", "n_items": 3, "n_moments": 5, "dim": 2, "kind": "flat"},
     "recommendations": {"media_ids": ["b.mp4", "c.mp4"], "scores": [0.9, 0.5], "reasons": ["like a", "liked"], "model_version": "1",
                         "whys": ["{}", "{}"]},

@@ -9,7 +9,7 @@ from avrec_dag.expectations import RULES, Verdict, called_for, judge, read
 from avrec_dag.items import Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.schema import TABLES
-from tests.made_tables import AT, DAY, KEYS, STEPS, changed, keys_of, made_tables, partition_of, row
+from tests.made_tables import AT, CURVE, DAY, KEYS, STEPS, changed, keys_of, made_tables, partition_of, row
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,10 @@ BREAKS = [
     ("quality_scores", {"behaviour": 0.7}, "every_part_has_its_weight"),
     ("recommender", {"blob": None}, "blob_is_there"),
     ("recommender_evaluation", {"metrics": NO_GAIN}, "beats_popularity"),
+    ("recommender_evaluation", {"curve": CURVE[:1]}, "every_method_is_on_the_curve"),
+    ("recommender_evaluation", {"curve": [CURVE[0], {**CURVE[1], "distance": -0.1}]}, "least_of_the_curve_is_in_range"),
+    ("recommender_evaluation", {"curve": [CURVE[0], {**CURVE[1], "ndcg": 1.1}]}, "greatest_ndcg_of_the_curve_is_in_range"),
+    ("recommender_evaluation", {"curve": [{**CURVE[0], "distance": 0.9}, CURVE[1]]}, "variety_spreads"),
     ("item_index", {"n_items": 2}, "holds_every_item"),
     ("recommendations", {"media_ids": ["b.mp4", "b.mp4"]}, "no_item_twice"),
     ("recommendations", {"scores": [1.0, math.inf]}, "scores_are_numbers"),

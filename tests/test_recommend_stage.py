@@ -13,6 +13,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import stage
 from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.live import Recommender
+from avrec_dag.recommend.reranking.knobs import METHODS
 from avrec_dag.recommend.training import update_recommender
 from avrec_dag.storage import Blobs
 from tests.made_library import STEPS, MadeLibrary, made_items, made_library, made_vectors
@@ -174,6 +175,11 @@ def test_measurements_are_kept_with_their_picture_and_intervals(library):
     rows = library.ledger.rows("recommender_evaluation").to_pylist()
     assert len(rows) == 2
     assert library.blobs.get(rows[0]["picture"]).startswith(b"\x89PNG")
+    assert library.blobs.get(rows[0]["curve_picture"]).startswith(b"\x89PNG")
+    curve = {(point["method"], point["diversity"]): point for point in rows[0]["curve"]}
+    assert set(curve) == {("plain", 0.0), *((method, step) for method in METHODS for step in (0.2, 0.4, 0.6, 0.8))}
+    assert all(curve[method, 0.8]["distance"] > curve["plain", 0.0]["distance"] for method in METHODS)
+    assert 0 < curve["plain", 0.0]["ndcg"] <= 1
     values = {(metric["model"], metric["metric"]): metric["value"] for metric in rows[0]["metrics"]}
     for model in ("popularity", "content", "linear", "blend", "served"):
         assert values[model, "ndcg@10_low"] <= values[model, "ndcg@10"] <= values[model, "ndcg@10_high"]

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from assets import previews
 from avrec_dag import report
-from avrec_dag.items import Row
+from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.report.facts import gather
 from avrec_dag.report.pictures import Pictures
 from avrec_dag.report.write import clock, histogram, render
 from avrec_dag.storage import Blobs
 from tests.browser import CHROMIUM, opened
+from tests.made_tables import VALUES
 from tests.small_library import DAY, ODD, SOUND
 
 
@@ -113,6 +115,24 @@ def test_the_technically_weakest_are_told_with_what_takes_most(tmp_path):
     html = out.read_text(encoding="utf-8")
     assert "sharpness &lt;i&gt; 0.3; naturalness &lt;i&gt; 0.0" in html and "&lt;b&gt;weak.mp4" in html
     assert "<b>weak" not in html and "hum 0" not in html
+
+
+def test_people_who_do_more_than_a_person_can_are_told_with_counts_and_so_is_what_variety_costs(tmp_path):
+    ledger, blobs, out = Ledger(str(tmp_path / "store")), Blobs(str(tmp_path / "store")), tmp_path / "page.html"
+    for user_id, n_capped in (("<b>bot", 1234), ("ann", 0), ("flood", 5)):
+        ledger.append("interactions", "all", [Row(user_id, "1", {"history": "h"}, {**VALUES["interactions"], "n_capped": n_capped})])
+    report.write(ledger, blobs, out)
+    html = out.read_text(encoding="utf-8")
+    assert "2 of 3 people passed the limits" in html and "1,239 events of theirs" in html
+    assert "&lt;b&gt;bot" in html and "<b>bot" not in html and "What variety costs" not in html
+    picture = blobs.put("recommender_evaluation", "v", "1", "variety.png", b"\x89PNG")
+    values = {**VALUES["recommender_evaluation"], "details": '{"people": 2, "people_of_the_curve": 2}', "curve_picture": picture}
+    ledger.append("recommender_evaluation", "all", [Row("v", "1", {}, values)])
+    report.write(ledger, blobs, out)
+    html = out.read_text(encoding="utf-8")
+    assert "What variety costs" in html and "item of 2 people" in html and '<td class="number">0.800</td>' in html
+    shown = dict(previews.of(Outcome("recommender_evaluation", "all", 1, 0, 0, 1, ""), ledger, blobs))["avrec/leaderboard"]
+    assert "| way of spreading |" in shown and "| mmr | 0.4 | 0.3 | 0.8 |" in shown and shown.startswith("| model | ndcg@10 |")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "0:00"), (0.4, "0:00"), (59.6, "1:00"), (75, "1:15"), (3661, "1:01:01")])

@@ -137,6 +137,12 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
     },
     "recommender_evaluation": {
         **_METRICS, "least_metric": "list_min([m.value FOR m IN metrics])",
+        "every_method_is_on_the_curve": "(details->>'$.people')::BIGINT = 0 "
+        "OR coalesce(len(list_distinct([p.method FOR p IN curve])) > 1, true)",
+        "least_of_the_curve": "list_min([least(p.ndcg, p.distance, p.coverage, p.quality) FOR p IN curve])",
+        "greatest_ndcg_of_the_curve": "list_max([p.ndcg FOR p IN curve])",
+        "variety_spreads": "coalesce(list_max([p.distance FOR p IN curve IF p.method <> 'plain']) "
+                           ">= [p.distance FOR p IN curve IF p.method = 'plain'][1], true)",
         "beats_popularity": f"(details->>'$.people')::BIGINT = 0 OR {_NDCG.format(which='<>')} > {_NDCG.format(which='=')}",
     },
     "recommendation_health": {rule: f"metric <> '{metric}' OR passed" for metric, rule in HEALTH.items()},

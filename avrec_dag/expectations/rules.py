@@ -224,7 +224,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "recommender": _some("recommender", *_present("blob", "trained_at"), _between("n_examples", 0, None)),
     "recommender_evaluation": _some(
         "recommender_evaluation", *_present("model_version", "evaluated_at"), _between("n_metrics", 1, None),
-        _between("least_metric", 0, None), _true("beats_popularity", blocking=False),
+        _between("least_metric", 0, None), _true("beats_popularity", blocking=False), _true("every_method_is_on_the_curve"),
+        _between("least_of_the_curve", 0, None), _between("greatest_ndcg_of_the_curve", 0, 1), _true("variety_spreads", blocking=False),
     ),
     "item_index": _some(
         "item_index", *_present("blob"), _between("n_items", 0, None), _between("dim", 0, None),

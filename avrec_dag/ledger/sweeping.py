@@ -13,7 +13,7 @@ from avrec_dag.ledger.newest import live, only
 from avrec_dag.schema import TABLES
 from avrec_dag.storage import PARTIAL, Blobs, filesystem, remove
 
-NAMING = ("blob", "picture")
+NAMING = ("blob", "picture", "curve_picture")
 """Columns that hold the path of a blob or of a prefix of blobs."""
 
 

@@ -37,7 +37,9 @@ def update_recommender_evaluation(
     items = catalogue.load(ledger, blobs)
     histories, vectors = _histories(ledger, items.index.items), items.index.fused
     result = evaluation.evaluate(model.unfitted(models), histories, vectors, items.quality, knobs=knobs, seed=seed)
-    picture = blobs.put(step.name, version, version, "ndcg.png", evaluation.picture(result))
+    pictures = {"ndcg": blobs.put(step.name, version, version, "ndcg.png", evaluation.picture(result))}
+    if result.variety.points:
+        pictures["variety"] = blobs.put(step.name, version, version, "variety.png", result.variety.picture())
     metrics = [
         {"model": name, "metric": metric, "value": value} for name, values in result.values.items() for metric, value in values.items()
     ]
@@ -47,17 +49,20 @@ def update_recommender_evaluation(
         "items": result.n_items,
         "seed": seed,
         "ranking": "full, ties counted half",
+        "people_of_the_curve": result.variety.n_people,
     }
     values = {
         "model_version": current["version"],
         "evaluated_at": datetime.now(UTC),
         "metrics": metrics,
         "details": json.dumps(details),
-        "picture": picture,
+        "picture": pictures["ndcg"],
+        "curve": result.variety.rows(),
+        "curve_picture": pictures.get("variety"),
     }
     outcome = write(ledger, step, WHOLE, nothing, [Row(version, version, {}, values)], run_id)
     ndcg = {f"ndcg@10_{name}": values["ndcg@10"] for name, values in result.values.items()}
-    return noted(outcome, {**ndcg, "people": result.n_people}, {"ndcg": picture})
+    return noted(outcome, {**ndcg, "people": result.n_people}, pictures)
 
 
 def update_recommendations(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from avrec_dag.moderation.decisions import withheld
 from avrec_dag.report import said
+from avrec_dag.report.capped import Capped, capped
 from avrec_dag.report.copies import Copies, KeptBack, copies, kept_back
 from avrec_dag.report.decisions import Decision, decided
 from avrec_dag.report.technical import Technical, measured
@@ -74,6 +75,8 @@ class Evaluation:
     details: Mapping[str, Any]
     picture: str
     n_before: int
+    curve: tuple[Record, ...] = ()
+    curve_picture: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Facts:
     decisions: tuple[Decision, ...] = ()
     words: said.Words = field(default_factory=said.Words)
     technical: Technical = field(default_factory=Technical)
+    capped: Capped = field(default_factory=Capped)
 
     @property
     def classes(self) -> list[tuple[str, list[Card]]]:
@@ -139,6 +143,7 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         decisions=decided(ledger),
         words=said.gather(ledger),
         technical=measured(ledger),
+        capped=capped(ledger),
     )
 
 
@@ -192,5 +197,5 @@ def _evaluation(ledger: "Ledger", table: str) -> Evaluation | None:
         models.setdefault(metric["model"], {})[metric["metric"]] = metric["value"]
     return Evaluation(
         rows[-1]["evaluated_at"].strftime("%Y-%m-%d %H:%M UTC"), models, json.loads(rows[-1]["details"] or "{}"),
-        rows[-1]["picture"] or "", len(rows) - 1,
+        rows[-1]["picture"] or "", len(rows) - 1, tuple(rows[-1].get("curve") or ()), rows[-1].get("curve_picture") or "",
     )  # fmt: skip

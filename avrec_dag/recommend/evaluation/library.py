@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from avrec_dag.recommend import metrics
 from avrec_dag.recommend.blend import Views, blend, opinions
 from avrec_dag.recommend.evaluation import told
+from avrec_dag.recommend.evaluation.variety import Curve, measured
 from avrec_dag.recommend.interactions import HALF_LIFE_DAYS, Histories
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.blend import Blend
@@ -86,11 +87,13 @@ class Evaluation:
         values: model -> metric -> value; `ndcg@10_low` and `ndcg@10_high` bound the mean at 95 %.
         n_people: How many people were ranked.
         n_items: Among how many items.
+        variety: What variety costs, by every way of spreading a list.
     """
 
     values: dict[str, dict[str, float]]
     n_people: int
     n_items: int
+    variety: Curve
 
 
 def evaluate(
@@ -114,10 +117,12 @@ def evaluate(
     unfitted.fit(train, seed=seed)
     views = Views(histories.items, unfitted, vectors, quality)
     reranker, values = Reranker.of(Shelf.of(histories.items, views.vectors), split.train.liked), {}
-    for name, rank in _contestants(views, reranker, knobs or Knobs()).items():
+    knobs = knobs or Knobs()
+    for name, rank in _contestants(views, reranker, knobs).items():
         ranks, lists = _ranked(train, split, rank)
         values[name] = _measure(ranks, lists, views, vectors, len(histories.users), seed)
-    return Evaluation(values, len(split.people), len(histories.items))
+    curve = measured(views, reranker, train, split.people.tolist(), split.targets.tolist(), K, knobs=knobs, seed=seed)
+    return Evaluation(values, len(split.people), len(histories.items), curve)
 
 
 _Rank = Callable[[Interactions, np.ndarray], tuple[np.ndarray, list[list[int]]]]

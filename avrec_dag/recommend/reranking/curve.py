@@ -77,7 +77,7 @@ def measure(
 def _measured(reranker: Reranker, case: Case, chosen: Sequence[int], quality: NDArray[np.floating], k: int) -> tuple[float, ...]:
     shelf, names = reranker.shelf, [str(one) for one in chosen]
     vectors = shelf.vectors[chosen].astype(np.float64)
-    apart = 1.0 - (vectors @ vectors.T)[np.triu_indices(len(chosen), 1)]
+    apart = np.clip(1.0 - (vectors @ vectors.T)[np.triu_indices(len(chosen), 1)], 0.0, 2.0)
     mix = np.asarray(sp.csr_matrix(shelf.classes[chosen]).mean(axis=0)).ravel() if chosen else np.zeros(len(shelf.class_names))
     wanted = np.asarray((shares(case.liked) @ shelf.classes).todense()).ravel()
     return (
