@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from avrec_dag.cli import trial
+from avrec_dag.cli.flow import Flow
 from avrec_dag.feedback import Event
 from avrec_dag.items import Row
 from avrec_dag.recommend import stage
@@ -112,6 +113,19 @@ def test_a_dislike_long_after_makes_one_list_anew_and_leaves_the_model_as_it_is(
     assert library.recommender().views.quality[library.recommender().catalogue.index.place[unloved]] == pytest.approx(0.01)
 
 
+def test_the_demo_dislikes_once_and_says_whose_lists_changed(library):
+    def refreshed() -> Flow:
+        library.refresh(measured=False)
+        return Flow()
+
+    library.refresh(measured=False)
+    told = trial.disliked(library, refreshed)
+    assert told is not None and told["ok"]
+    assert (told["lists"], told["changed"]) == (20, 1)
+    assert told["media_id"] not in stored(library)[told["user_id"]]
+    assert trial.disliked(library, refreshed) is None
+
+
 @pytest.mark.slow
 def test_in_the_whole_graph_a_dislike_moves_quality_and_one_list(small, tmp_path):
     mine = small.copy(tmp_path / "mine")
@@ -205,7 +219,8 @@ def test_the_demo_ends_with_lists_and_their_reasons(library, capsys):
         "runs": 0,
         "seconds": 0.0,
     }
-    trial.show({**summary, "library": facts, "lists": told, "bars": [], "parts": {}, "report": "report.html"})
+    one = {"user_id": PERSON, "media_id": "cat/000.mp4", "lists": 20, "changed": 1, "ok": True}
+    trial.show({**summary, "library": facts, "lists": told, "dislike": one, "bars": [], "parts": {}, "report": "report.html"})
     shown = capsys.readouterr().out
     assert f"What {told[0]['user_id']} should watch next, and why" in shown
     assert told[0]["items"][0]["media_id"] in shown

@@ -1,19 +1,22 @@
 """The demo from beginning to end: clips, people, every table, the report, and whether what was learnt clears the bars."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from avrec_dag import report
 from avrec_dag.cli import flow, output, summary
+from avrec_dag.cli.flow import Flow
 from avrec_dag.cli.library import Library, opened
 from avrec_dag.demo import people
 from avrec_dag.demo.bars import Bar, measured
 from avrec_dag.demo.library import lay_out
 from avrec_dag.errors import SettingError
+from avrec_dag.feedback import Event
 from avrec_dag.ledger import Ledger
 
 PACKAGES, REPORT = Path("var/packages"), Path("var/report.html")
@@ -35,6 +38,8 @@ def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any
             added = library.log.add(people.events(seed))
         with _timed(parts, "tables"):
             ran = flow.bring_up_to_date(library, verbose=verbose)
+        with _timed(parts, "dislike"):
+            dislike = disliked(library, lambda: flow.bring_up_to_date(library, verbose=verbose)) if ran.ok else None
         with _timed(parts, "report"):
             report.write(library.ledger, library.blobs, REPORT)
     told = summary.of(library, ran, sum(parts.values()))
@@ -46,10 +51,11 @@ def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any
             "people": library.ledger.counts("interactions").ok, "written": laid.written, "events_added": added, "trouble": laid.trouble,
         },
         "lists": lists(library.ledger),
+        "dislike": dislike,
         "bars": [_told(bar) for bar in bars],
         "parts": {name: round(seconds, 1) for name, seconds in parts.items()},
         "report": str(REPORT),
-        "ok": ran.ok and all(bar.cleared for bar in bars),
+        "ok": ran.ok and all(bar.cleared for bar in bars) and (dislike is None or dislike["ok"]),
     }  # fmt: skip
 
 
@@ -68,6 +74,33 @@ def lists(ledger: Ledger, people: int = 2, places: int = 3) -> list[dict[str, An
     ]
 
 
+def disliked(library: Library, bring_up_to_date: Callable[[], Flow]) -> dict[str, Any] | None:
+    """Somebody dislikes the first item of their list, and the whole graph follows: whose lists change?
+
+    Returns:
+        user_id, media_id, how many lists there are and how many changed, and whether that is theirs alone; None where an earlier run has
+            shown it, as a dislike is said once.
+    """
+    before = _places(library.ledger)
+    if not before:
+        return None
+    person = min(before)
+    newest = max((event.happened_at for event in library.log.of_user(person)), default=datetime.now(UTC))
+    at = newest + timedelta(seconds=1)
+    event = Event(user_id=person, media_id=before[person][0], kind="dislike", happened_at=at, event_id=f"demo-dislike-{person}")
+    if not library.log.add([event]):
+        return None
+    ran, after = bring_up_to_date(), _places(library.ledger)
+    changed = [user_id for user_id in before if after.get(user_id) != before[user_id]]
+    ok = ran.ok and changed == [person] and len(after) == len(before)
+    return {"user_id": person, "media_id": event.media_id, "lists": len(after), "changed": len(changed), "ok": ok}
+
+
+def _places(ledger: Ledger) -> dict[str, list[str]]:
+    rows = ledger.rows("recommendations", None, ["media_ids"]).to_pylist()
+    return {row["user_id"]: row["media_ids"] for row in rows if row["media_ids"]}
+
+
 def show(told: dict[str, Any]) -> None:
     """Print it for people."""
     print_ = output.stdout().print
@@ -82,6 +115,10 @@ def show(told: dict[str, Any]) -> None:
         print_(f"\nWhat {one['user_id']} should watch next, and why:", markup=False)
         output.show_table(["media_id", "reason"], [[place["media_id"], place["reason"]] for place in one["items"]])
     print_()
+    if one := told["dislike"]:
+        lists_of = "1 list" if one["changed"] == 1 else f"{one['changed']} lists"
+        verdict = "ok" if one["ok"] else "MISSED"
+        print_(f"{verdict:6} {one['user_id']} disliked {one['media_id']}: {lists_of} of {one['lists']} changed", markup=False)
     for bar in told["bars"]:
         verdict = "ok" if bar["cleared"] else "MISSED"
         times = f"{bar['times']:.1f}x" if bar["times"] is not None else "not measured"

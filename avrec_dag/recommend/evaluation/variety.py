@@ -44,9 +44,8 @@ class Curve:
 
     def picture(self) -> bytes:
         """NDCG against mean and least distance, a line per method, as a PNG."""
-        lines = {
-            method: [point for one, point in zip(self.method, self.points, strict=True) if one in ("plain", method)] for method in METHODS
-        }
+        each = list(zip(self.method, self.points, strict=True))
+        lines: dict[str, list[Point]] = {name: [point for one, point in each if one in ("plain", name)] for name in METHODS}
         return curve.picture(lines)
 
 
