@@ -57,8 +57,8 @@ class Compute(dg.ConfigurableResource):
         """Say which machine works on the run, and take back the pool slots of runs that were killed."""
         if context.instance is None:
             return
-        if context.run_id is not None and context.instance.has_run(context.run_id):
-            mark(context.instance, context.run_id)
+        if context.run is not None and context.instance.has_run(context.run.run_id):
+            mark(context.instance, context.run.run_id)
         release_lost(context.instance)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
