@@ -87,6 +87,16 @@ def test_a_wrong_value_is_one_sentence_with_the_setting_the_value_and_the_remedy
     assert "\n" not in text
 
 
+def test_the_models_that_recommend_and_the_way_of_spreading_are_settings_that_enter_versions():
+    chosen = Settings.from_env({"AVREC_RECOMMENDER": " ease + content ", "AVREC_DIVERSITY_METHOD": "swap"})
+    compute = chosen.resources()["compute"]
+    assert isinstance(compute, Compute) and compute.recommender == " ease + content "
+    usual, other = (graph(one.recipe()) for one in (Settings.from_env({}), chosen))
+    assert {name for name in usual if usual[name].code != other[name].code} == {"recommender", "recommender_evaluation", "recommendations"}
+    with pytest.raises(SettingError, match="AVREC_RECOMMENDER"):
+        Settings.from_env({"AVREC_RECOMMENDER": "oracle"}).recipe()
+
+
 def test_an_unknown_encoder_preset_is_a_setting_error():
     with pytest.raises(SettingError, match="nonsuch"):
         Settings.from_env({"AVREC_ENCODERS": "nonsuch"}).recipe()

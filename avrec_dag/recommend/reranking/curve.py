@@ -1,6 +1,6 @@
 """What variety costs: accuracy against the distances within lists, for any settings of the knobs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,10 +94,17 @@ def _point(rows: NDArray[np.float64], coverage: float) -> Point:
     return Point(ndcg, float(rows[:, 0].std() / np.sqrt(len(rows))), distance, least, coverage, quality, away)
 
 
-def best_within(points: Mapping[str, Point], share: float = 0.95) -> str:
-    """The setting with the largest mean distance among those whose NDCG is at least this share of the best one's."""
+def best_within(points: Mapping[str, Point], share: float = 0.95, among: Collection[str] | None = None) -> str:
+    """The setting with the largest mean distance among those whose NDCG is at least this share of the best one's.
+
+    Args:
+        points: Every setting.
+        share: In [0, 1].
+        among: Take one of these; empty where none of them is good enough.
+    """
     enough = share * max(point.ndcg for point in points.values())
-    return max((name for name in points if points[name].ndcg >= enough), key=lambda name: points[name].distance)
+    good = [name for name in (points if among is None else among) if points[name].ndcg >= enough]
+    return max(good, key=lambda name: points[name].distance, default="")
 
 
 def picture(curves: Mapping[str, Sequence[Point]]) -> bytes:
