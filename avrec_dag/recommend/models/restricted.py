@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 _HEAD = 8192
 """Pairs of the best-known items are looked up in a dense block of this side, 256 MB; most pairs lie there."""
 _CELLS_AT_ONCE = 1 << 24
+_SOURCES_AT_ONCE = 1 << 20
 
 
 def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, sources: int) -> sp.csr_matrix:
@@ -92,7 +93,7 @@ class _Chosen:
         gain = (columns.data**2 / scale[columns.indices]).astype(np.float32)
         counts = np.diff(indptr)
         kept = np.ones(len(gain), bool)
-        for items, size in _batches(counts, np.flatnonzero(counts > most)):
+        for items, size in _batches(counts, np.flatnonzero(counts > most), _SOURCES_AT_ONCE, 1):
             slots = np.arange(size)
             real = slots < counts[items][:, None]
             at = np.where(real, indptr[items][:, None] + slots, 0)
@@ -109,7 +110,7 @@ def _weights(gram: _Gram, chosen: _Chosen, l2: float) -> NDArray[np.float32]:
     """The solutions in the order of `chosen`, from batches of systems of about one size."""
     weights = np.zeros(len(chosen.sources), np.float32)
     counts = np.diff(chosen.indptr)
-    for items, size in _batches(counts, np.flatnonzero(counts)):
+    for items, size in _batches(counts, np.flatnonzero(counts), _CELLS_AT_ONCE, 2):
         slots = np.arange(size)
         real = slots < counts[items][:, None]
         at = np.where(real, chosen.indptr[items][:, None] + slots, 0)
@@ -126,14 +127,14 @@ def _weights(gram: _Gram, chosen: _Chosen, l2: float) -> NDArray[np.float32]:
     return weights
 
 
-def _batches(counts: NDArray[np.int64], items: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Some items, those with about as many together, and the most of each batch."""
+def _batches(counts: NDArray[np.int64], items: NDArray[np.int64], most: int, power: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Some items, those with about as many sources together, and the most of each batch; at most `most` cells, `size ** power` an item."""
     order = items[np.argsort(counts[items], kind="stable")]
     start = 0
     while start < len(order):
-        # Systems of about the smallest one's size, and not too many cells at once.
+        # All of about the smallest one's size, and not too many cells at once.
         smallest = int(counts[order[start]])
         end = int(np.searchsorted(counts[order], max(smallest + 1, 1.25 * smallest), side="left"))
-        end = min(end, start + max(1, _CELLS_AT_ONCE // int(counts[order[end - 1]]) ** 2))
+        end = min(end, start + max(1, most // int(counts[order[end - 1]]) ** power))
         yield order[start:end], int(counts[order[end - 1]])
         start = end
