@@ -71,7 +71,13 @@ def opened(file: BinaryIO, name: str) -> "Iterator[InputContainer]":
     _refuse_what_is_no_media(file, name)
     try:
         with av.open(
-            _Bytes(file), "r", container_options=_options(), options=_codec_options(), io_open=_no_other_file, buffer_size=1 << 18
+            _Bytes(file),
+            "r",
+            metadata_errors="replace",
+            container_options=_options(),
+            options=_codec_options(),
+            io_open=_no_other_file,
+            buffer_size=1 << 18,
         ) as it:
             yield cast("InputContainer", it)
     except MemoryError:
