@@ -410,9 +410,10 @@ def _tagged(muxer: str, tags: dict[str, str]) -> bytes:
 
 def pixels() -> Files:
     """Pixels of other kinds than cameras make."""
-    kinds = ("gray", "gray16le", "rgb48le", "gbrp", "yuva444p", "yuv410p", "yuv444p16le", "bgra", "gbrp10le")
-    for pix_fmt in kinds:
+    for pix_fmt in ("gray", "gray16le", "rgb48le", "yuva444p", "yuv410p", "yuv444p16le", "bgra", "gbrp10le"):
         yield f"pixels/{pix_fmt}.mkv", good("mkv", sound=False, video_codec="ffv1", pix_fmt=pix_fmt)
+    for pix_fmt in ("monow", "gbrp", "rgb555le"):
+        yield f"pixels/{pix_fmt}.avi", good("avi", sound=False, video_codec="rawvideo", pix_fmt=pix_fmt)
     for mode in ("1", "P", "LA", "I;16", "CMYK"):
         picture = io.BytesIO()
         Image.new(mode, (64, 48)).save(picture, "TIFF")
