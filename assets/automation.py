@@ -1,14 +1,14 @@
-"""Everything that starts runs: jobs, what watches the uploads, what follows from a finished run, and the night."""
+"""What starts runs: jobs, what watches the uploads, and what follows from a finished run; the clock is in `nights`."""
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets import graph
+from assets import backfilling, graph
 from assets.results import LISTING
 from avrec_dag import arrivals
 from avrec_dag.errors import SettingError
@@ -19,8 +19,6 @@ from resources.store import Store
 
 DRIVEN = "avrec/by"
 """Tag of runs whose starter (the command line) sees to what follows them."""
-_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-_MOST_DAYS = 50
 _AT_REST = timedelta(minutes=1)
 
 INGEST_TABLES = (
@@ -139,8 +137,9 @@ def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[d
 
 
 def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -> Iterator[dg.RunRequest]:
+    by = _catching_up(run)
     trained = store.ledger.counts("content_classifier").ok > 0
-    quiet = not any(instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_WAITING)) for job in JOBS[:-1])
+    quiet = not _under_way(instance, catching_up=bool(by))
     days: list[str] = []
     if run.job_name == ingest_and_embed.name and trained:
         days = [run.tags["dagster/partition"]]
@@ -149,11 +148,29 @@ def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -
             yield dg.RunRequest(run_key=f"first:{run.run_id}", job_name=train_classifier.name)
         return
     elif run.job_name == train_classifier.name:
+        by = "training"
         days = [day for day in store.ledger.partitions("fused_features") if _to_classify(store, day)]
     for day in days:
-        yield dg.RunRequest(run_key=f"{day}:{run.run_id}", job_name=classify.name, partition_key=day)
+        tags = backfilling.tags(day, by) if by else {}
+        yield dg.RunRequest(run_key=f"{day}:{run.run_id}", job_name=classify.name, partition_key=day, tags=tags)
     if quiet and not days:
         yield dg.RunRequest(run_key=f"lists:{run.run_id}", job_name=recommend.name)
+
+
+def _catching_up(run: dg.DagsterRun) -> str:
+    """Who asked for a run that catches up; empty for one that is live."""
+    return run.tags.get(backfilling.BACKFILL) or ("backfill" if "dagster/backfill" in run.tags else "")
+
+
+def _under_way(instance: dg.DagsterInstance, *, catching_up: bool) -> bool:
+    """Whether runs that the lists should wait for are not done; a year of days that catch up does not hold back today's uploads.
+
+    Args:
+        instance: Where runs are recorded.
+        catching_up: Count runs that catch up, too.
+    """
+    runs = (run for job in JOBS[:-1] for run in instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=backfilling.UNFINISHED)))
+    return any(catching_up or not _catching_up(run) for run in runs)
 
 
 def _to_classify(store: Store, day: str) -> bool:
@@ -161,73 +178,15 @@ def _to_classify(store: Store, day: str) -> bool:
     return any(plan.todo or plan.gone for plan in plans)
 
 
-@dg.schedule(job=ingest_and_embed, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
-def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media: Media) -> list[dg.RunRequest] | dg.SkipReason:
-    """Days with uploads of which some table is missing or failed, newest first."""
-    try:
-        uploads = days_of(store.ledger, media.snapshot(), datetime.now(UTC).date(), graph.SETTINGS.start)
-    except SettingError as error:
-        return dg.SkipReason(str(error))
-    days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")), reverse=True)
-    todo = _unfinished(context.instance, days, INGEST_TABLES, graph.UPLOAD_DAYS)[:_MOST_DAYS]
-    night = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("every day is complete")
-
-
-def _unfinished(instance: dg.DagsterInstance, days: list[str], tables: Sequence[str], partitions: dg.PartitionsDefinition) -> list[str]:
-    """Those of the days that one of the tables lacks."""
-    unfinished: set[str] = set()
-    for table in tables:
-        found = instance.get_status_by_partition(dg.AssetKey(table), days, partitions) or {}
-        unfinished |= {day for day in days if (status := found.get(day)) is None or status.name == "FAILED"}
-    return [day for day in days if day in unfinished]
-
-
-@dg.schedule(job=collect_feedback, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
-def nightly_feedback(context: dg.ScheduleEvaluationContext, feedback: Feedback) -> list[dg.RunRequest] | dg.SkipReason:
-    """The last three days on which people did something, and days never collected."""
-    first = graph.SETTINGS.start.isoformat()
-    days = [day for day in feedback.log.days() if first <= day <= datetime.now(UTC).date().isoformat()]
-    missing = _unfinished(context.instance, days, COLLECT_TABLES, graph.EVENT_DAYS)
-    night = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    todo = sorted({*days[-3:], *missing[-_MOST_DAYS:]})
-    return [dg.RunRequest(run_key=f"{day}:{night}", partition_key=day) for day in todo] or dg.SkipReason("nobody has done anything yet")
-
-
-@dg.schedule(job=collect_feedback, cron_schedule="30 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
-def hourly_feedback(context: dg.ScheduleEvaluationContext, store: Store, feedback: Feedback) -> dg.RunRequest | dg.SkipReason:
-    """What people did today, as far as the table does not hold it: `what_follows` lets the recommender learn on from it."""
-    now = context.scheduled_execution_time
-    day = f"{now:%Y-%m-%d}"
-    if day not in feedback.log.days():
-        return dg.SkipReason("nobody has done anything today")
-    if sum(1 for _ in feedback.log.events(day)) == store.ledger.rows("feedback_events", day, columns=[]).num_rows:
-        return dg.SkipReason("nobody has done anything since")
-    return dg.RunRequest(run_key=f"{day}:{now:%H}", partition_key=day)
-
-
-nightly_training = dg.ScheduleDefinition(
-    name="nightly_training",
-    job=train_classifier,
-    cron_schedule="0 3 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Labels and, where there is reason to, a new classifier; what follows is classified and recommended anew.",
+nightly_backfill = dg.AutomationConditionSensorDefinition(
+    "nightly_backfill",
+    target=dg.AssetSelection.assets(*INGEST_TABLES),
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    emit_backfills=True,
+    run_tags={backfilling.BACKFILL: "condition", "dagster/priority": "-1"},
+    description=(
+        "Every day of the last thirty of which a table is missing, failed or made by older code, as one backfill of Dagster's. "
+        "Off: `nightly_catch_up` does this for the days that have uploads, and also sees what the ledger sees; have one of the two on."
+    ),
 )
-nightly_refit = dg.ScheduleDefinition(
-    name="nightly_refit",
-    job=recommend,
-    cron_schedule="0 5 * * *",
-    run_config={"ops": {"recommender": {"config": {"anew": True}}}},
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The recommender fitted from nothing and measured, and everyone's list, even where some run of the night failed.",
-)
-weekly_refit = dg.ScheduleDefinition(
-    name="weekly_refit",
-    job=train_classifier,
-    cron_schedule="0 4 * * 0",
-    run_config={"ops": {"classifier_candidate": {"config": {"anew": True}}}},
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="A challenger trained from the beginning, where the last one was an update: what many updates may have lost comes back.",
-)
-SENSORS = [media_arrivals, label_arrivals, what_follows]
-SCHEDULES = [nightly_catch_up, hourly_feedback, nightly_feedback, nightly_training, nightly_refit, weekly_refit]
+SENSORS = [media_arrivals, label_arrivals, what_follows, nightly_backfill]

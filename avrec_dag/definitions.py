@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets import automation, checks, features, ingest, moderation, quality, recommend, understanding
+from assets import automation, checks, features, ingest, moderation, nights, quality, recommend, understanding
 from resources import profiles
 
 GROUPS = {
@@ -24,7 +24,7 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
         asset_checks=checks.CHECKS,
         jobs=automation.JOBS,
         sensors=automation.SENSORS,
-        schedules=automation.SCHEDULES,
+        schedules=nights.SCHEDULES,
         resources=resources,
         # One process for all steps of a run: a step of its own would take 2 s to start; parallelism lives inside the assets.
         executor=dg.in_process_executor,

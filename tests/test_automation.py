@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets import automation
+from assets import automation, nights
 from avrec_dag import arrivals
 from avrec_dag.arrivals import PATIENCE_S, Due, Known, digest, digests, settle
 from avrec_dag.labelling import Correction, LabelLog
@@ -174,11 +174,15 @@ def test_labels_ask_for_one_training_once_nobody_is_labelling_any_more(made, ins
     library.close()
 
 
-def follow(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
+def requests(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     event = dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name)
     resources = library.settings.resources()
     with dg.build_run_status_sensor_context("what_follows", event, instance, run, resources=resources) as context:
-        return [(one.job_name, one.partition_key) for one in automation.what_follows(context) if isinstance(one, dg.RunRequest)]
+        return [one for one in automation.what_follows(context) if isinstance(one, dg.RunRequest)]
+
+
+def follow(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
+    return [(one.job_name, one.partition_key) for one in requests(library, run, instance)]
 
 
 def recorded(library: Library, instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
@@ -219,6 +223,21 @@ def test_classes_and_feedback_are_followed_by_the_lists_once_all_is_quiet(traine
     assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY), instance) == []
 
 
+def test_a_backfill_holds_back_no_lists_of_what_is_live_and_has_its_own_when_it_is_done(trained, instance):
+    backfill = {"avrec/backfill": "planner", "dagster/priority": "-9"}
+    recorded(trained, instance, "ingest_and_embed", STARTED, **backfill)
+    assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY), instance) == [("recommend", None)]
+    assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY, **backfill), instance) == []
+
+
+def test_what_a_backfill_or_a_training_leads_to_comes_after_what_is_live(trained, instance):
+    for job, tags in (("ingest_and_embed", {**A_DAY, "avrec/backfill": "planner"}), ("train_classifier", {}), ("ingest_and_embed", A_DAY)):
+        (asked,) = requests(trained, recorded(trained, instance, job, DONE, **tags), instance)
+        assert asked.job_name == "classify"
+        assert (int(asked.tags.get("dagster/priority", "0")) < 0) == (tags != A_DAY)
+        assert ("avrec/backfill" in asked.tags) == (tags != A_DAY)
+
+
 def test_the_command_line_sees_to_what_follows_its_own_runs(trained, instance):
     assert follow(trained, recorded(trained, instance, "ingest_and_embed", DONE, **A_DAY, **{"avrec/by": "cli"}), instance) == []
 
@@ -229,21 +248,12 @@ def night(library: Library, instance: dg.DagsterInstance, schedule: dg.ScheduleD
         return [one.partition_key for one in schedule.evaluate_tick(context).run_requests or ()]
 
 
-def test_the_night_asks_for_days_that_lack_a_table_and_for_no_other(made, recorder, tmp_path):
-    library = made.copy(tmp_path / "library")
-    library.upload(f"dt={DAYS[1]}/rings 0.wav", "rings", 0, duration_s=0.3)
-    assert night(library, recorder, automation.nightly_catch_up) == [DAYS[1], DAYS[0]]
-    for table in automation.INGEST_TABLES:
-        recorder.report_runless_asset_event(dg.AssetMaterialization(table, partition=DAYS[0]))
-    assert night(library, recorder, automation.nightly_catch_up) == [DAYS[1]]
-    library.close()
-
-
 def test_the_night_collects_the_days_on_which_people_did_something(made, recorder):
-    assert night(made, recorder, automation.nightly_feedback) == [EVENT_DAY]
+    assert night(made, recorder, nights.nightly_feedback) == [EVENT_DAY]
 
 
 def test_everything_that_starts_runs_is_on_by_default():
-    assert {one.default_status for one in automation.SENSORS} == {dg.DefaultSensorStatus.RUNNING}
-    assert {one.default_status for one in automation.SCHEDULES} == {dg.DefaultScheduleStatus.RUNNING}
+    off = {one.name for one in automation.SENSORS if one.default_status is not dg.DefaultSensorStatus.RUNNING}
+    assert off == {"nightly_backfill"}  # `nightly_catch_up` does the same work
+    assert {one.default_status for one in nights.SCHEDULES} == {dg.DefaultScheduleStatus.RUNNING}
     assert arrivals.PATIENCE_S >= 60

@@ -57,6 +57,11 @@ app.command(
     rich_help_panel=BUILD,
     epilog=_examples("avrec materialize", "avrec materialize --media ~/Videos", "avrec materialize --day 2026-03-02 --day 2026-03-03"),
 )(building.materialize)
+app.command(
+    "backfill",
+    rich_help_panel=BUILD,
+    epilog=_examples("avrec backfill --dry-run", "avrec backfill --window-days 30", "avrec backfill --dry-run --json | jq .seconds"),
+)(building.backfill)
 app.command("status", rich_help_panel=BUILD, epilog=_examples("avrec status", "avrec status --json | jq .assets.frames"))(asking.status)
 app.command(
     "search",

@@ -36,6 +36,37 @@ def materialize(
         raise typer.Exit(1)
 
 
+def backfill(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which days, why, and for how long.")] = False,
+    window_days: Annotated[int | None, typer.Option(min=1, help="Look at the last so many days only, today included.")] = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Bring days that are missing, failed, made by older code or behind their uploads up to date, newest first, and what follows."""
+    from avrec_dag.cli import backfill, flow, summary
+    from avrec_dag.cli.library import opened
+    from avrec_dag.cli.runs import Runner
+    from resources.workers import reap
+
+    began = time.monotonic()
+    library = opened()
+    library.source.check()
+    runner = Runner(library, verbose=verbose)
+    if not dry_run:
+        reap(runner.instance)  # a run that nobody works on would keep its day
+    found = backfill.due(library, runner, window_days)
+    if dry_run:
+        plan = backfill.told(library, runner, found)
+        output.show_json(plan) if as_json else backfill.show(plan)
+        return
+    with output.shown_progress(as_json):
+        ran = flow.catch_up(runner, library, found, announce=output.say)
+    told = summary.of(library, ran, time.monotonic() - began)
+    output.show_json(told) if as_json else summary.show(told)
+    if not ran.ok:
+        raise typer.Exit(1)
+
+
 def _day(text: str) -> str:
     from datetime import date
 

@@ -4,6 +4,7 @@ import hashlib
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from avrec_dag.behind import day_plans
 from avrec_dag.cli.library import Library
 from avrec_dag.media import ingest
 
@@ -27,14 +28,7 @@ def upload_plans(library: Library, day: str, tables: list[str]) -> dict[str, "Pl
         day: YYYY-MM-DD.
         tables: Those of the day's tables to look at.
     """
-    plans = {}
-    for name in tables:
-        step = library.steps[name]
-        if name == "raw_media":
-            plans[name] = ingest.plan_uploads(library.ledger, library.source, step, day, today(), library.settings.start)
-        else:
-            plans[name] = library.ledger.plan(step, day)
-    return plans
+    return day_plans(library.ledger, library.source, library.steps, tables, day, today(), library.settings.start)
 
 
 def upload_days(library: Library) -> list[str]:
@@ -43,21 +37,18 @@ def upload_days(library: Library) -> list[str]:
     return sorted({*listed, *library.ledger.partitions("raw_media")})
 
 
-def unfinished(plans: dict[str, "Plan"]) -> bool:
-    """Whether anything is left to do."""
-    return any(plan.todo or plan.gone for plan in plans.values())
-
-
 def event_days(library: Library) -> dict[str, str]:
     """Every day with feedback, now or once -> hash of the events the log holds for it."""
     days = sorted({*library.log.days(), *library.ledger.partitions("feedback_events")})
-    hashes = {}
-    for day in days:
-        digest = hashlib.sha256()
-        for event in library.log.events(day):
-            digest.update(event.event_id.encode() + b"\0")
-        hashes[day] = digest.hexdigest()[:32]
-    return hashes
+    return {day: event_digest(library, day) for day in days}
+
+
+def event_digest(library: Library, day: str) -> str:
+    """Hash of the events that the log holds for one day."""
+    digest = hashlib.sha256()
+    for event in library.log.events(day):
+        digest.update(event.event_id.encode() + b"\0")
+    return digest.hexdigest()[:32]
 
 
 def inputs_of(library: Library, tables: list[str]) -> list[str]:

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from avrec_dag import storage
+from avrec_dag.behind import unfinished
 from avrec_dag.cli import changes
 from avrec_dag.cli.changes import CLASSIFY, COLLECT, INGEST, RECOMMEND, TRAIN
 from avrec_dag.cli.library import Library
 from avrec_dag.cli.runs import Done, Ran, Runner
+
+if TYPE_CHECKING:
+    from assets.backfilling import Due
 
 Announce = Callable[[str], None]
 
@@ -49,25 +54,54 @@ def bring_up_to_date(library: Library, *, days: Sequence[str] = (), verbose: boo
     """
     storage.check(library.settings.store)
     runner, flow = Runner(library, verbose=verbose), Flow()
-    stages = (_ingest, _collect, _train, _classify, _recommend)
+    _run(library, runner, flow, (_ingest, _collect, _train, _classify, _recommend), days, announce)
+    return flow
+
+
+def catch_up(runner: Runner, library: Library, due: Sequence["Due"], *, announce: Announce = lambda _: None) -> Flow:
+    """Run days that are behind, in the given order, and then what follows from them; a day that fails stops what follows alone.
+
+    Args:
+        runner: Runs the jobs.
+        library: Which.
+        due: The days (`backfill.due`).
+        announce: Told what runs next.
+    """
+    flow = Flow()
+    for place, one in enumerate(due, 1):
+        announce(f"{place} of {len(due)}: {one.job} {one.day}")
+        inputs = [f"{one.day}={changes.event_digest(library, one.day)}"] if one.job == COLLECT else ()
+        flow.runs.append(runner.run(one.job, one.day, inputs=inputs, catching_up=True))
+    if not _stopped(flow):
+        _run(library, runner, flow, (_train, _classify, _recommend), (), announce)
+    return flow
+
+
+def _run(library: Library, runner: Runner, flow: Flow, stages: Sequence["_Stage"], days: Sequence[str], announce: Announce) -> None:
     for stage in stages:
         for job, partition, inputs in stage(library, runner, days):
             announce(f"{job} {partition}".strip())
             flow.runs.append(runner.run(job, partition, inputs=inputs))
-        broken = [ran for ran in flow.runs if not ran.ok]
-        if broken:
-            flow.stopped = f"{broken[0].job} {broken[0].partition}".strip()
-            return flow
-    return flow
+        if _stopped(flow):
+            return
+
+
+def _stopped(flow: Flow) -> bool:
+    """Whether a run failed; the first that did is named as what stopped the rest."""
+    broken = [ran for ran in flow.runs if not ran.ok]
+    if broken:
+        flow.stopped = f"{broken[0].job} {broken[0].partition}".strip()
+    return bool(broken)
 
 
 _Todo = Iterator[tuple[str, str, Sequence[str]]]
+_Stage = Callable[[Library, Runner, Sequence[str]], _Todo]
 
 
 def _ingest(library: Library, runner: Runner, days: Sequence[str]) -> _Todo:
     tables = runner.steps(INGEST)
     for day in days or changes.upload_days(library):
-        if days or changes.unfinished(changes.upload_plans(library, day, tables)):
+        if days or unfinished(changes.upload_plans(library, day, tables)):
             yield INGEST, day, ()
 
 
@@ -85,7 +119,7 @@ def _train(library: Library, runner: Runner, _days: Sequence[str]) -> _Todo:
 def _classify(library: Library, runner: Runner, days: Sequence[str]) -> _Todo:
     tables = runner.steps(CLASSIFY)
     for day in days or library.ledger.partitions("raw_media"):
-        if days or changes.unfinished(changes.upload_plans(library, day, tables)):
+        if days or unfinished(changes.upload_plans(library, day, tables)):
             yield CLASSIFY, day, ()
 
 

@@ -68,16 +68,20 @@ class Runner:
     Args:
         library: What they work on.
         verbose: Let Dagster's log through to the terminal.
+
+    Attributes:
+        instance: Where its runs are recorded.
     """
 
     def __init__(self, library: Library, *, verbose: bool = False) -> None:
         home()
         from assets.automation import DRIVEN
+        from assets.backfilling import BACKFILL
         from avrec_dag import definitions
 
-        self._tags = {DRIVEN: "avrec"}
+        self._tags, self._catching_up = {DRIVEN: "avrec"}, {BACKFILL: "command"}
         self._library, self._verbose = library, verbose
-        self._instance = dg.DagsterInstance.get()
+        self.instance = dg.DagsterInstance.get()
         self._definitions = definitions.build(library.settings.resources())
 
     def steps(self, job: str) -> list[str]:
@@ -88,7 +92,7 @@ class Runner:
     def settled(self, job: str, partition: str, inputs: Sequence[str]) -> bool:
         """Whether the job's last success left everything as it stands now; see `state`."""
         wanted = dg.RunsFilter(job_name=job, tags={_STATE_TAG: self.state(job, partition, inputs)}, statuses=[dg.DagsterRunStatus.SUCCESS])
-        return bool(self._instance.get_runs(wanted, limit=1))
+        return bool(self.instance.get_runs(wanted, limit=1))
 
     def state(self, job: str, partition: str, inputs: Sequence[str]) -> str:
         """Hash of the job's code, of what it reads (`inputs`) and of the tables it writes."""
@@ -102,12 +106,18 @@ class Runner:
     def checks(self) -> tuple[int, int]:
         """How many checks (per day, where they have days) passed and failed when they last ran."""
         keys = list(self._definitions.resolve_asset_graph().asset_check_keys)
-        found = self._instance.event_log_storage.get_asset_check_partition_info(keys)
+        found = self.instance.event_log_storage.get_asset_check_partition_info(keys)
         statuses = [one.latest_execution_status.value for one in found]
         return statuses.count("SUCCEEDED"), statuses.count("FAILED")
 
-    def run(self, job: str, partition: str = "", *, inputs: Sequence[str] = ()) -> Ran:
+    def run(self, job: str, partition: str = "", *, inputs: Sequence[str] = (), catching_up: bool = False) -> Ran:
         """Run one job in this process and say what it did; a step's failure is told, not raised.
+
+        Args:
+            job: Which.
+            partition: Its day; empty for the whole library.
+            inputs: What it reads; see `state`.
+            catching_up: Mark it as a backfill, of which the daemons run few at once.
 
         Raises:
             KeyboardInterrupt: The run was stopped; what it had written is kept.
@@ -116,17 +126,17 @@ class Runner:
         level = "DEBUG" if self._verbose else "CRITICAL"
         with _muted(not self._verbose):
             result = self._definitions.resolve_job_def(job).execute_in_process(
-                instance=self._instance,
+                instance=self.instance,
                 partition_key=partition or None,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
-                tags=self._tags,
+                tags=self._tags | (self._catching_up if catching_up else {}),
             )
         told = _told(result, job, partition, time.monotonic() - began)
         if any(_INTERRUPTED in error for error in told.errors):
             raise KeyboardInterrupt  # Dagster turns it into a failed step, to record the run's end
         if told.ok:
-            self._instance.add_run_tags(result.run_id, {_STATE_TAG: self.state(job, partition, inputs)})
+            self.instance.add_run_tags(result.run_id, {_STATE_TAG: self.state(job, partition, inputs)})
         return told
 
 
