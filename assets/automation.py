@@ -1,18 +1,18 @@
 """What starts runs: jobs, what watches the uploads, and what follows from a finished run; the clock is in `nights`."""
 
-import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
 from assets import backfilling, graph
 from assets.results import LISTING
 from avrec_dag import arrivals
-from avrec_dag.errors import SettingError
-from avrec_dag.media.ingest import days_of
+from avrec_dag.errors import MissingError, ReplacedError, SettingError
+from avrec_dag.watching import Watch
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
@@ -65,22 +65,24 @@ recommend = dg.define_asset_job(
 JOBS = [ingest_and_embed, collect_feedback, train_classifier, classify, recommend]
 
 
-@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Media) -> dg.SensorResult | dg.SkipReason:
     """Uploads and sidecars that came, changed or left: a run for each of their days, once the day is at rest."""
-    known, uploads = _read(context.cursor), media.snapshot()
+    at_s, now = time.time(), datetime.now(UTC).date()
+    known, notices = arrivals.Known.read(context.cursor, at_s), media.notices
+    notices.acknowledge(known.told)  # the tick that was told of them has stored what it made of them
+    hinted, told = notices.receive()
+    watch = Watch(media.snapshot(), store.ledger, graph.SETTINGS.start, media.relist_s, partial(_recorded, context.instance))
     try:
-        listing = arrivals.digest(uploads.list())
-    except SettingError as error:
+        look = watch.look(known, hinted, now, at_s, first=known.on == "")
+    except (SettingError, ReplacedError, MissingError) as error:
         return dg.SkipReason(str(error))
-    if listing == known.listing and not known.waiting:
-        return dg.SkipReason("nothing came, changed or left")
-    now = arrivals.digests(uploads.list(), days_of(store.ledger, uploads, datetime.now(UTC).date(), graph.SETTINGS.start))
-    known = arrivals.Known(known.listing, {**_recorded(context.instance, now.keys() - known.days.keys()), **known.days}, known.waiting)
-    known, due = arrivals.settle(known, listing, now, time.time())
-    requests = [dg.RunRequest(run_key=f"{one.day}:{one.digest}:{one.count}", partition_key=one.day) for one in due]
-    idle = f"still changing: {', '.join(known.waiting)}" if known.waiting else "every change was worked on already"
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(asdict(known)), skip_reason=None if requests else dg.SkipReason(idle))
+    cursor = replace(look.known, told=tuple(told))
+    asked = f"{cursor.epoch}.{cursor.asked}"
+    requests = [dg.RunRequest(run_key=f"{day}:{digest}:{asked}", partition_key=day) for day, digest in look.due.items()]
+    idle = f"still changing: {', '.join(cursor.waiting)}" if cursor.waiting else "nothing came, changed or left"
+    skip = None if requests else dg.SkipReason(f"{idle}; {look.cost}" if look.cost else idle)
+    return dg.SensorResult(run_requests=requests, cursor=cursor.write(), skip_reason=skip)
 
 
 @dg.sensor(job=train_classifier, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -94,25 +96,17 @@ def label_arrivals(context: dg.SensorEvaluationContext, feedback: Feedback) -> d
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"labels:{digest}")], cursor=digest)
 
 
-def _read(cursor: str | None) -> arrivals.Known:
-    """The cursor; one that cannot be read starts anew, which costs at most one empty run per day."""
-    try:
-        return arrivals.Known(**{**json.loads(cursor or "{}")})
-    except (ValueError, TypeError):
-        return arrivals.Known()
-
-
-def _recorded(instance: dg.DagsterInstance, days: set[str]) -> dict[str, tuple[str, int]]:
-    """What the latest materialization of each day saw, so that what the command line did is not done again."""
-    found: dict[str, tuple[str, int]] = {}
+def _recorded(instance: dg.DagsterInstance, days: Collection[str]) -> dict[str, str]:
+    """Day -> digest that its latest ingest saw, so that what the command line did is not done again."""
+    found: dict[str, str] = {}
     cursor = None
-    while days - found.keys():
+    while set(days) - found.keys():
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_media"), asset_partitions=sorted(days))
         page = instance.fetch_materializations(wanted, limit=200, cursor=cursor)
         for record in page.records:
             event = record.asset_materialization
             if event is not None and record.partition_key is not None and LISTING in event.metadata:
-                found.setdefault(record.partition_key, (str(event.metadata[LISTING].value), 0))
+                found.setdefault(record.partition_key, str(event.metadata[LISTING].value))
         if not page.has_more:
             break
         cursor = page.cursor

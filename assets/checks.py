@@ -10,23 +10,18 @@ from assets import graph
 from avrec_dag.expectations import RULES, Rule, Verdict, judge, read
 from avrec_dag.expectations.measures import HEALTH
 from avrec_dag.labelling.stage import corrected
-from avrec_dag.media.ingest import days_of
+from avrec_dag.media.ingest import uploads_of
 from avrec_dag.steps import WHOLE
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
 
 
-def uploads_of(store: Store, media: Media, day: str) -> set[str]:
-    """Keys that the media library holds for one day."""
-    days = days_of(store.ledger, media.snapshot(), datetime.now(UTC).date(), graph.SETTINGS.start)
-    return {upload.key for upload in days.get(day, [])}
-
-
 def _from_outside(table: str, store: Store, media: Media, feedback: Feedback, partition: str) -> Collection[str] | None:
     """What there should be, for tables that no parent decides on."""
     if table == "raw_media":
-        return uploads_of(store, media, partition)
+        listed = uploads_of(store.ledger, media.snapshot(), partition, datetime.now(UTC).date(), graph.SETTINGS.start)
+        return {one.upload.key for one in listed}
     if table == "feedback_events":
         return {event.event_id for event in feedback.log.events(partition)}
     if table == "label_corrections":

@@ -6,9 +6,9 @@ import dagster as dg
 
 from assets import graph
 from assets.results import LISTING, materialized
-from avrec_dag import arrivals
 from avrec_dag.feedback.stage import update_feedback
-from avrec_dag.media.ingest import ProbeUploads, days_of, plan_uploads
+from avrec_dag.media.ingest import ProbeUploads, plan_listed, uploads_of
+from avrec_dag.media.spoken import digest
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.media import Media
@@ -20,10 +20,10 @@ def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, com
     """Every upload of the day: what its streams are, how long it runs, what its sidecar says; or why it cannot be read."""
     ledger, step, day, source = store.ledger, graph.STEPS["raw_media"], context.partition_key, media.snapshot()
     today, start = datetime.now(UTC).date(), graph.SETTINGS.start
-    listing = arrivals.digests(source.list(), days_of(ledger, source, today, start)).get(day, "")
-    plan = plan_uploads(ledger, source, step, day, today, start)
+    listed = uploads_of(ledger, source, day, today, start)
+    plan = plan_listed(ledger, step, day, listed)
     outcome = compute.advance(ledger, step, day, ProbeUploads(media.uri), plan=plan, run_id=context.run.run_id, guard=media.guard)
-    return materialized(outcome, store, {LISTING: listing})
+    return materialized(outcome, store, {LISTING: digest(listed)})
 
 
 @dg.asset(**graph.of("feedback_events"), kinds={"sql", "parquet"})

@@ -1,87 +1,110 @@
-"""What changed in the media library since it was last looked at, day by day."""
+"""What changed in the media library since it was last looked at, day by day, from listings and never from a time."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from avrec_dag.media.sidecar import FOLDER_FILES, SIDECAR_SUFFIX
-from avrec_dag.media.uploads import Upload
-
+QUIET_S = 10.0
+"""A day whose last upload is so old is at rest."""
 PATIENCE_S = 300.0
 """A day that keeps changing is worked on after so long all the same."""
 
 
 @dataclass(frozen=True)
-class Due:
-    """A day to bring up to date. `count` tells two arrivals of one and the same state apart (deleted and uploaded again)."""
+class Seen:
+    """One day as it is listed now.
 
-    day: str
-    digest: str
-    count: int
+    Attributes:
+        digest: Of its uploads and of what their sidecars say (`media.ingest.digest`); empty when nothing is left.
+        count: Uploads.
+        changed_at_s: UNIX seconds at which the last of them came or changed.
+    """
+
+    digest: str = ""
+    count: int = 0
+    changed_at_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Known:
-    """What was seen so far; small, and plain enough for JSON.
+    """What was seen so far: small, and plain enough for a sensor's cursor.
+
+    A day here is `YYYY-MM-DD`, the date in the keys of its uploads, or `@YYYY-MM-DD`, the day of uploads whose keys tell none.
 
     Attributes:
-        listing: Digest of the whole listing.
-        days: Day -> (digest when it was last asked for, how often it was).
-        waiting: Day -> (digest that has to stand still for one look, UNIX seconds when the day began to change).
+        epoch: When this memory began; no run that an earlier one asked for has the key of a new one.
+        asked: How often runs were asked for.
+        days: Day -> (digest when a run was last asked for, uploads).
+        waiting: Day -> (digest that has to stand still, UNIX seconds when it began to change).
+        shared: Digest of the files above the days, some of which may speak of any day.
+        relisted_at_s: When every day was last listed, or began to be.
+        relisted: The days listed since then; None once it was every one.
+        round_took_s: How long listing them took.
+        undated: Digest of the uploads whose keys tell no day.
+        undated_at_s: When these were last listed.
+        undated_took_s: How long that took.
+        on: The day of the last look: what belongs to "today" is another day's tomorrow.
+        told: Notices to take off the queue once this is stored.
     """
 
-    listing: str = ""
+    epoch: str = ""
+    asked: int = 0
     days: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     waiting: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    shared: str = ""
+    relisted_at_s: float = 0.0
+    relisted: tuple[str, ...] | None = None
+    round_took_s: float = 0.0
+    undated: str = ""
+    undated_at_s: float = 0.0
+    undated_took_s: float = 0.0
+    on: str = ""
+    told: tuple[str, ...] = ()
+
+    def write(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def read(cls, text: str | None, at_s: float) -> "Known":
+        """From text; what cannot be read starts anew, which costs at most one empty run per day."""
+        anew = cls(epoch=f"{int(at_s * 1000):x}")
+        try:
+            written = json.loads(text or "{}")
+            days = {day: (str(digest), int(count)) for day, (digest, count) in written["days"].items()}
+            waiting = {day: (str(digest), float(since)) for day, (digest, since) in written["waiting"].items()}
+            relisted = None if written["relisted"] is None else tuple(map(str, written["relisted"]))
+            own: dict[str, Any] = {**written, "days": days, "waiting": waiting, "relisted": relisted, "told": tuple(written["told"])}
+            return cls(**own) if written["epoch"] else anew
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return anew
 
 
-def digest(uploads: Iterable[Upload]) -> str:
-    """Hash of keys, sizes and ETags, whatever their order; 16 hex digits."""
-    sha = hashlib.sha256()
-    for upload in sorted(uploads, key=lambda upload: upload.key):
-        sha.update(f"{upload.key}\0{upload.size_bytes}\0{upload.etag}\n".encode())
-    return sha.hexdigest()[:16]
+def settle(known: Known, seen: Mapping[str, Seen], at_s: float, *, first: bool = False) -> tuple[Known, list[str]]:
+    """Which of the days that were looked at are due: changed since a run was last asked for, and at rest.
 
-
-def digests(listing: Sequence[Upload], days: Mapping[str, Sequence[Upload]]) -> dict[str, str]:
-    """Day -> digest of its media together with the sidecars and metadata files that speak of them.
-
-    Args:
-        listing: All uploads, sidecars included.
-        days: The media by day (`media.ingest.days_of`).
-    """
-    by_key = {upload.key: upload for upload in listing}
-    found = {}
-    for day, uploads in days.items():
-        beside = {key for upload in uploads for key in _sidecars(upload.key)}
-        found[day] = digest([*uploads, *(by_key[key] for key in beside if key in by_key)])
-    return found
-
-
-def _sidecars(key: str) -> list[str]:
-    path = PurePosixPath(key)
-    return [f"{key}{SIDECAR_SUFFIX}", str(path.with_suffix(SIDECAR_SUFFIX)), *(str(path.with_name(name)) for name in FOLDER_FILES)]
-
-
-def settle(known: Known, listing: str, now: Mapping[str, str], at_s: float) -> tuple[Known, list[Due]]:
-    """Which days are due: changed since they were last asked for, and at rest for one look, or changing for `PATIENCE_S`.
+    A day is at rest when its last upload is `QUIET_S` old, or when it stood still from one look to the next, as it must
+    where uploads left; one that keeps changing is due after `PATIENCE_S`. Where the clocks of this machine and of S3 differ,
+    the first of these only means more runs, or the second.
 
     Args:
         known: What the last call returned.
-        listing: Digest of the whole listing.
-        now: Day -> digest; a day that is absent has no uploads any more.
+        seen: Day -> its state now, for the days that were looked at.
         at_s: UNIX seconds.
+        first: Nothing of `known` is stored yet: nothing is asked for before it is, or the same might be asked for twice.
     """
-    days, waiting, due = dict(known.days), {}, []
-    for day in sorted(now.keys() | days.keys()):
-        seen, (last, count) = now.get(day, ""), days.get(day, ("", 0))
-        if seen == last:
+    days, waiting, due = dict(known.days), dict(known.waiting), []
+    for day, now in sorted(seen.items()):
+        last, count = days.get(day, ("", 0))
+        before, since = waiting.pop(day, (None, at_s))
+        if now.digest == last:
             continue
-        before, since = known.waiting.get(day, (None, at_s))
-        if before == seen or at_s - since >= PATIENCE_S:
-            days[day] = (seen, count + 1)
-            due.append(Due(day, seen, count + 1))
+        quiet = now.count >= count and at_s - now.changed_at_s >= QUIET_S
+        if before == now.digest or (quiet and not first) or at_s - since >= PATIENCE_S:
+            days[day] = (now.digest, now.count)
+            due.append(day)
         else:
-            waiting[day] = (seen, since)
-    return Known(listing, days, waiting), due
+            waiting[day] = (now.digest, since)
+    left = {day: state for day, state in days.items() if state[0]}
+    return replace(known, asked=known.asked + bool(due), days=left, waiting=waiting), due

@@ -1,23 +1,49 @@
 """The uploads."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cached_property
+from operator import attrgetter
 
 import dagster as dg
 
+from avrec_dag.media.listing import Level, Upload
+from avrec_dag.media.notices import Notices
 from avrec_dag.media.sampling import Sampling
-from avrec_dag.media.uploads import MediaSource, Upload
+from avrec_dag.media.uploads import MediaSource
 
 
 class Snapshot(MediaSource):
-    """The uploads as one listing found them: listed once, however often it is asked."""
+    """The uploads as one listing found them: each folder is listed once, however often it is asked for."""
 
     @cached_property
-    def _listing(self) -> list[Upload]:
-        return super().list()
+    def _listed(self) -> dict[str, list[Upload]]:
+        return {}
 
-    def list(self) -> list[Upload]:
-        """Every upload, as the first call found them."""
-        return self._listing
+    def list(self, folders: Sequence[str] = ("",)) -> list[Upload]:
+        """As `MediaSource.list`, as the first call found them."""
+        for folder in folders:
+            if folder not in self._listed:
+                whole = self._listed.get("")
+                self._listed[folder] = super().list([folder]) if whole is None else _below(whole, folder)
+        return sorted((upload for folder in folders for upload in self._listed[folder]), key=attrgetter("key"))
+
+    @cached_property
+    def _levels(self) -> dict[str, Level]:
+        return {}
+
+    def level(self, folder: str) -> Level:
+        """As `MediaSource.level`, as the first call found it."""
+        if folder not in self._levels:
+            self._levels[folder] = super().level(folder)
+        return self._levels[folder]
+
+
+def _below(whole: Sequence[Upload], folder: str) -> list[Upload]:
+    """Those of a sorted listing that lie in a folder."""
+    after = folder[:-1] + chr(ord("/") + 1)
+    first, last = (bisect_left(whole, bound, key=attrgetter("key")) for bound in (folder, after))
+    return list(whole[first:last])
 
 
 class Media(dg.ConfigurableResource):
@@ -26,11 +52,15 @@ class Media(dg.ConfigurableResource):
     Attributes:
         uri: A folder or `s3://bucket/prefix`.
         guard: Share of a day's items that may vanish at once; above it nothing is removed and the run fails.
+        queue: URL of an SQS queue that the bucket notifies; empty: there is none.
+        relist_s: Every day is listed once in so many seconds; today and yesterday always are.
         frames_per_second: See `media.sampling.Sampling`, as are the next four.
     """
 
     uri: str
     guard: float = 0.5
+    queue: str = ""
+    relist_s: float = 600.0
     frames_per_second: float = Sampling().per_second
     frames_per_shot: int = Sampling().per_shot
     frames_cap: int = Sampling().cap
@@ -45,3 +75,8 @@ class Media(dg.ConfigurableResource):
     def snapshot(self) -> Snapshot:
         """The uploads as they are now."""
         return Snapshot(self.uri)
+
+    @property
+    def notices(self) -> Notices:
+        """What the bucket says happened."""
+        return Notices(self.queue, self.uri)

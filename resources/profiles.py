@@ -38,6 +38,8 @@ class Settings:
         limits: AVREC_LIMITS: what one upload may cost, such as `memory_mb=512,wall_s=60`.
         encoders: AVREC_ENCODERS: name of an encoder preset.
         start: AVREC_START: the first day of the library, YYYY-MM-DD; older uploads belong to it.
+        queue: AVREC_UPLOADS_QUEUE: URL of an SQS queue that the bucket notifies.
+        relist_s: AVREC_UPLOADS_RELIST_S: in so many seconds every day of the uploads is listed once.
         guard: AVREC_GUARD: share of a day's items that may vanish at once, 0 to 1.
         speech: AVREC_SPEECH: the speech recogniser: auto, off, packaged, or hub:NAME with the name or folder of a Whisper model.
         dnsmos: AVREC_DNSMOS: who judges how speech sounds: auto, off or packaged.
@@ -69,6 +71,8 @@ class Settings:
     feedback_weights: str = "default"
     limits: Limits = field(default_factory=Limits)
     s3: Access = field(default_factory=Access)
+    queue: str = ""
+    relist_s: float = 600.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -104,6 +108,8 @@ class Settings:
             knobs=_knobs(env),
             limits=Limits.read(env.get("AVREC_LIMITS", "")),
             s3=Access.read(env),
+            queue=env.get("AVREC_UPLOADS_QUEUE") or cls.queue,
+            relist_s=_read(env, "AVREC_UPLOADS_RELIST_S", _within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
         )
 
     def recipe(self) -> Recipe:
@@ -141,6 +147,8 @@ class Settings:
             "media": Media(
                 uri=self.media,
                 guard=self.guard,
+                queue=self.queue,
+                relist_s=self.relist_s,
                 frames_per_second=s.per_second,
                 frames_per_shot=s.per_shot,
                 frames_cap=s.cap,

@@ -10,7 +10,7 @@ from avrec_dag.demo.bars import Bar, measured
 from avrec_dag.demo.packaged import CLIPS, RealClip, Wheel
 from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.ledger import Ledger
-from avrec_dag.media import ingest
+from avrec_dag.media.spoken import is_media
 from avrec_dag.media.uploads import MediaSource
 
 
@@ -42,7 +42,7 @@ def test_made_clips_are_laid_out_once_with_their_sidecars(few, tmp_path):
     assert (first.written, second.written) == (len(synthetic.KINDS), 0)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "media").rglob("*")} == written
     listed = [upload.key for upload in MediaSource(str(tmp_path / "media")).list()]
-    assert [key for key in listed if ingest.is_media(key)] == sorted(first.made)
+    assert [key for key in listed if is_media(key)] == sorted(first.made)
     assert {f"{key}.json" for key in first.made} <= set(listed)
 
 

@@ -10,7 +10,8 @@ from avrec_dag import synthetic
 from avrec_dag.engine import engine
 from avrec_dag.incremental import advance
 from avrec_dag.ledger import Ledger
-from avrec_dag.media.ingest import ProbeUploads, days_of, is_media, plan_uploads
+from avrec_dag.media.ingest import ProbeUploads, days_of, plan_uploads
+from avrec_dag.media.spoken import is_media
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.schema import TABLES
 from avrec_dag.steps import Recipe, graph

@@ -1,29 +1,17 @@
 """From the listing of uploads to rows of raw_media: which are new, changed or gone, and what each one is."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 from avrec_dag.items import DecodesUploads, Item, Row, each
+from avrec_dag.media.layout import layout
 from avrec_dag.media.probe import Probe, probe
-from avrec_dag.media.sidecar import (
-    FOLDER_FILES,
-    MAX_BYTES,
-    MAX_FOLDER_BYTES,
-    SIDECAR_SUFFIX,
-    FolderFile,
-    Metadata,
-    Parsed,
-    parse,
-    read_folder_file,
-    read_json,
-)
-from avrec_dag.media.uploads import MediaSource, Upload, day_of
+from avrec_dag.media.sidecar import MAX_BYTES, Metadata, Parsed, parse, read_json
+from avrec_dag.media.spoken import Listed, hashed, is_media, spoken_of
+from avrec_dag.media.uploads import MediaSource, Upload, day_in_key, day_of
 from avrec_dag.steps import Step
 
 if TYPE_CHECKING:
@@ -31,34 +19,6 @@ if TYPE_CHECKING:
 
 _LISTING = "listing"
 """The name under which an item of raw_media carries its `Listed` (`Item.parents`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What the complete listing says about one upload.
-
-    Attributes:
-        upload: The upload itself.
-        sidecar: The JSON beside it.
-        records: (metadata file, what its line says), weakest first.
-        warnings: Of the folder's metadata files, where they say nothing about this upload.
-    """
-
-    upload: Upload
-    sidecar: Upload | None = None
-    records: tuple[tuple[str, Mapping[str, object]], ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def version(self, step: Step) -> str:
-        """What the row of this upload is computed from."""
-        states = [(part.key, part.size_bytes, part.etag) for part in (self.upload, self.sidecar) if part]
-        return _hash(step.name, step.code, states, self.records, self.warnings)[:32]
-
-
-def is_media(key: str) -> bool:
-    """Whether an upload is to be probed: everything but sidecars; content, not the name, then decides what it is."""
-    name = PurePosixPath(key).name
-    return not name.lower().endswith(SIDECAR_SUFFIX) and name not in FOLDER_FILES
 
 
 def days_of(ledger: "Ledger", source: MediaSource, today: date, start: date) -> dict[str, list[Upload]]:
@@ -70,7 +30,7 @@ def days_of(ledger: "Ledger", source: MediaSource, today: date, start: date) -> 
         today: The day for an upload whose own day cannot be told.
         start: The first day that exists.
     """
-    known = _known_days(ledger)
+    known = known_days(ledger)
     days: dict[str, list[Upload]] = {}
     for upload in source.list():
         if is_media(upload.key):
@@ -78,63 +38,51 @@ def days_of(ledger: "Ledger", source: MediaSource, today: date, start: date) -> 
     return dict(sorted(days.items()))
 
 
-def _known_days(ledger: "Ledger") -> dict[str, str]:
+def known_days(ledger: "Ledger") -> dict[str, str]:
+    """Key -> day of everything ingested so far, failed items included."""
     rows = ledger.rows("raw_media", columns=["partition"], status=None)
     return dict(zip(rows["media_id"].to_pylist(), rows["partition"].to_pylist(), strict=True))
 
 
+def uploads_of(ledger: "Ledger", source: MediaSource, day: str, today: date, start: date) -> list[Listed]:
+    """The media of one day, by a listing that is complete for it: other days' folders are left alone where keys name the day.
+
+    Args:
+        ledger: Knows the day of everything ingested so far.
+        source: The media library.
+        day: YYYY-MM-DD.
+        today: The day for an upload whose own day cannot be told.
+        start: The first day that exists.
+    """
+    known, shape = known_days(ledger), layout(source)
+    named = {one for one in shape.days if max(start.isoformat(), min(one, today.isoformat())) == day}
+    named |= {own.isoformat() for key, at in known.items() if at == day and (own := day_in_key(key))}
+    folders = [*shape.others, *(folder for one in sorted(named) for folder in shape.days.get(one, ()))]
+    listing = [*shape.loose, *source.list(folders)]
+    media = [upload for upload in listing if is_media(upload.key) and day_of(upload, known, today, start) == day]
+    return spoken_of(source, media, listing)
+
+
 def plan_uploads(ledger: "Ledger", source: MediaSource, step: Step, partition: str, today: date, start: date) -> "Plan":
-    """What of one day is to be probed and what has left, by the complete listing.
+    """As `plan_listed`, by the listing as it is now; the other arguments are those of `uploads_of`."""
+    return plan_listed(ledger, step, partition, uploads_of(ledger, source, partition, today, start))
+
+
+def plan_listed(ledger: "Ledger", step: Step, partition: str, listed: Iterable[Listed]) -> "Plan":
+    """What of one day is to be probed and what has left.
 
     An item's version comes from the listing alone (size and ETag of the upload and of its sidecar, and its own line of the folder's
     metadata file), so nothing is read that has not changed.
+
+    Args:
+        ledger: Where rows are.
+        step: raw_media.
+        partition: The day.
+        listed: All media of that day (`uploads_of`).
     """
-    listing = source.list()
-    known = _known_days(ledger)
-    sidecars = _Sidecars(source, listing)
-    day = [upload for upload in listing if is_media(upload.key) and day_of(upload, known, today, start) == partition]
-    listed = {upload.key: sidecars.of(upload) for upload in day}
-    plan = ledger.wanted(step.name, partition, {key: one.version(step) for key, one in listed.items()})
-    return replace(plan, todo=[replace(item, parents={_LISTING: {"listed": listed[item.key]}}) for item in plan.todo])
-
-
-def _hash(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=True, sort_keys=True).encode()).hexdigest()
-
-
-class _Sidecars:
-    """Which sidecars speak of an upload; a folder's metadata file is read once per version of its bytes."""
-
-    def __init__(self, source: MediaSource, listing: Iterable[Upload]) -> None:
-        self._source = source
-        self._files = {upload.key: upload for upload in listing if not is_media(upload.key)}
-
-    def of(self, upload: Upload) -> Listed:
-        path = PurePosixPath(upload.key)
-        beside = (f"{upload.key}{SIDECAR_SUFFIX}", str(path.with_suffix(SIDECAR_SUFFIX)))
-        records: list[tuple[str, Mapping[str, object]]] = []
-        warnings: list[str] = []
-        for folder in reversed(path.parents):  # the nearest folder has the last word
-            for name in reversed(FOLDER_FILES):
-                folder_file = self._folder_file(str(folder / name))
-                record = folder_file.records.get(str(path.relative_to(folder))) if folder_file else None
-                if record:
-                    records.append((name, record))
-                elif folder_file and folder == path.parent:
-                    warnings += folder_file.warnings
-        return Listed(upload, next((self._files[name] for name in beside if name in self._files), None), tuple(records), tuple(warnings))
-
-    def _folder_file(self, key: str) -> FolderFile | None:
-        if key not in self._files:
-            return None
-        upload = self._files[key]
-        return _folder_file(self._source, key, upload.etag)
-
-
-@lru_cache(maxsize=8)
-def _folder_file(source: MediaSource, key: str, etag: str) -> FolderFile:
-    with source.open(key, etag) as file:
-        return read_folder_file(file.read(MAX_FOLDER_BYTES + 1), PurePosixPath(key).name)
+    by_key = {one.upload.key: one for one in listed}
+    plan = ledger.wanted(step.name, partition, {key: one.version(step) for key, one in by_key.items()})
+    return replace(plan, todo=[replace(item, parents={_LISTING: {"listed": by_key[item.key]}}) for item in plan.todo])
 
 
 @dataclass(frozen=True)
@@ -189,9 +137,9 @@ def _fields(found: Probe, metadata: Metadata) -> dict[str, str]:
     if found.audio:
         fields["audio"] = found.audio.hash
     if metadata.title or metadata.description or metadata.tags:
-        fields["metadata"] = _hash(metadata.title, metadata.description, metadata.tags)
+        fields["metadata"] = hashed(metadata.title, metadata.description, metadata.tags)
     if metadata.labels:
-        fields["labels"] = _hash(metadata.labels, metadata.source, metadata.creator)
+        fields["labels"] = hashed(metadata.labels, metadata.source, metadata.creator)
     return fields
 
 

@@ -1,42 +1,21 @@
-"""Which uploads there are: a folder or an S3 prefix, listed completely and opened by key."""
+"""Which uploads there are: a folder or an S3 prefix, listed completely or in part, and opened by key."""
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from io import BufferedReader
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import unquote, urlsplit
+from typing import BinaryIO, cast
 
-from avrec_dag import s3
-from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.errors import MissingError
 from avrec_dag.items import Item
+from avrec_dag.media.bucket import Bucket
+from avrec_dag.media.folder import Folder
+from avrec_dag.media.listing import Level, Upload
 from avrec_dag.media.local_file import LocalFile
 from avrec_dag.s3 import S3File
 
-_T = TypeVar("_T")
 _DAY_IN_KEY = re.compile(r"(?:^|/)dt=(\d{4}-\d{2}-\d{2})(?:/|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One file of the media library as its listing tells it.
-
-    Attributes:
-        key: Path below the media library, with `/` and extension; it is the media_id.
-        size_bytes: Size.
-        etag: Changes whenever the bytes do: S3's ETag; for a folder, the modification time in nanoseconds.
-        uploaded_at: S3's LastModified; for a folder, the modification time.
-        dated: Whether `uploaded_at` tells the day of the upload; a folder's modification times survive copying.
-    """
-
-    key: str
-    size_bytes: int
-    etag: str
-    uploaded_at: datetime
-    dated: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,23 +27,30 @@ class MediaSource:
 
     uri: str
 
+    @property
+    def metered(self) -> bool:
+        """Whether every listing costs a request that somebody pays for."""
+        return self.uri.startswith("s3://")
+
     def check(self) -> None:
         """Raise `SettingError` when the library cannot be listed."""
-        if self._s3:
-            bucket, prefix = self._s3
-            _s3_call(self.uri, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1, **s3.Access.read().asks))
-        elif not self._folder.is_dir():
-            raise SettingError(f"AVREC_MEDIA: there is no folder {self._folder}; create it, or name the folder that holds your videos")
+        self._place.check()
 
-    def list(self) -> list[Upload]:
-        """Every file, sorted by key; hidden files and what symbolic links reach outside the library are left out.
+    def list(self, folders: Sequence[str] = ("",)) -> list[Upload]:
+        """Every file below the folders, sorted by key; hidden files and what symbolic links reach outside the library are left out.
+
+        Args:
+            folders: Relative to the library, none of them inside another, with `/` at their ends; by default all of it.
 
         Raises:
             SettingError: The folder or bucket is missing or unreachable; a listing is complete or fails.
         """
-        self.check()
-        found = self._listed_s3() if self._s3 else self._listed_folder()
-        return sorted((upload for upload in found if not _hidden(upload.key)), key=lambda upload: upload.key)
+        return _shown(upload for folder in folders for upload in self._place.below(folder))
+
+    def level(self, folder: str) -> Level:
+        """What lies directly in a folder; raises what `list` does."""
+        level = self._place.level(folder)
+        return Level(tuple(one for one in level.folders if not _hidden(one)), tuple(_shown(level.uploads)), level.complete)
 
     def open(self, key: str, etag: str | None = None) -> BinaryIO:
         """One upload's bytes, seekable; on S3 fetched by ranges as they are read.
@@ -78,11 +64,11 @@ class MediaSource:
             ReplacedError: The upload has other bytes by now.
             UnreachableError: S3 does not answer.
         """
-        if self._s3:
-            bucket, prefix = self._s3
-            return cast("BinaryIO", BufferedReader(S3File(f"{bucket}/{prefix}{key}", etag, key), 1 << 18))
-        path = (self._folder / key).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+        place = self._place
+        if isinstance(place, Bucket):
+            return cast("BinaryIO", BufferedReader(S3File(f"{place.name}/{place.prefix}{key}", etag, key), 1 << 18))
+        path = (place.path / key).resolve()
+        if not path.is_relative_to(place.path.resolve()) or not path.is_file():
             raise MissingError(f"{key}: there is no such upload in {self.uri}; was it removed, or is its name not UTF-8?")
         return path.open("rb") if etag is None else cast("BinaryIO", BufferedReader(LocalFile(path, etag, key), 1 << 18))
 
@@ -92,37 +78,12 @@ class MediaSource:
         return self.open(item.key, etag if isinstance(etag, str) else None)
 
     @property
-    def _folder(self) -> Path:
-        return Path(unquote(urlsplit(self.uri).path) if self.uri.startswith("file://") else self.uri).expanduser()
+    def _place(self) -> Bucket | Folder:
+        return Bucket(self.uri) if self.metered else Folder(self.uri)
 
-    @property
-    def _s3(self) -> tuple[str, str] | None:
-        if not self.uri.startswith("s3://"):
-            return None
-        bucket, _, prefix = self.uri[5:].partition("/")
-        return bucket, prefix.strip("/") + "/" if prefix.strip("/") else ""
 
-    def _listed_folder(self) -> Iterator[Upload]:
-        root = self._folder.resolve()
-        for path in root.rglob("*"):
-            if not path.is_file() or not path.resolve().is_relative_to(root):
-                continue
-            state = path.stat()
-            # A name that is no UTF-8 cannot be a key: it is listed under an escaped one, which opening refuses.
-            key = os.fsencode(path.relative_to(root).as_posix()).decode(errors="backslashreplace")
-            yield Upload(key, state.st_size, str(state.st_mtime_ns), datetime.fromtimestamp(state.st_mtime, UTC))
-
-    def _listed_s3(self) -> Iterator[Upload]:
-        bucket, prefix = self._s3 or ("", "")
-        pages = _s3_call(
-            self.uri,
-            lambda client: list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **s3.Access.read().asks)),
-        )
-        for page in pages:
-            for found in page.get("Contents", ()):
-                key = found["Key"].removeprefix(prefix)
-                if key and not key.endswith("/"):
-                    yield Upload(key, found["Size"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC), dated=True)
+def _shown(uploads: Iterable[Upload]) -> list[Upload]:
+    return sorted((upload for upload in uploads if not _hidden(upload.key)), key=lambda upload: upload.key)
 
 
 def day_of(upload: Upload, known: Mapping[str, str], today: date, start: date) -> str:
@@ -136,11 +97,12 @@ def day_of(upload: Upload, known: Mapping[str, str], today: date, start: date) -
     """
     if upload.key in known:
         return known[upload.key]
-    day = _day_in_key(upload.key) or (upload.uploaded_at.date() if upload.dated else today)
+    day = day_in_key(upload.key) or (upload.uploaded_at.date() if upload.dated else today)
     return max(start, min(day, today)).isoformat()
 
 
-def _day_in_key(key: str) -> date | None:
+def day_in_key(key: str) -> date | None:
+    """The day that a key names as `dt=YYYY-MM-DD`; the first, if several."""
     for match in _DAY_IN_KEY.finditer(key):
         try:
             return date.fromisoformat(match[1])
@@ -151,14 +113,3 @@ def _day_in_key(key: str) -> date | None:
 
 def _hidden(key: str) -> bool:
     return any(part.startswith(".") for part in key.split("/"))
-
-
-def _s3_call(uri: str, call: Callable[[Any], _T]) -> _T:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return call(s3.client())
-    except (BotoCoreError, ClientError) as error:
-        raise SettingError(
-            f"AVREC_MEDIA: {uri} cannot be listed ({error}); check the bucket's name, AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials"
-        ) from error
