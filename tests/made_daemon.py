@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -58,7 +59,7 @@ class Daemon:
                 instance=self.instance, cursor=self.cursor, resources=self.settings.resources(), definitions=_definitions()
             ) as context,
         ):
-            patch.setattr(automation.time, "time", lambda: self.now_s)
+            patch.setattr(automation, "time", SimpleNamespace(time=lambda: self.now_s))
             data = automation.media_arrivals.evaluate_tick(context)
         requests, self.told = list(data.run_requests or ()), data.skip_message or ""
         new = [one for one in requests[:dies_after] if one.run_key not in self._launched]

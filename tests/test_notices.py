@@ -1,6 +1,7 @@
 """Notices of a bucket through a queue: S3 and SQS of moto over HTTP, as SeaweedFS has no notifications."""
 
 import json
+import urllib.request
 
 import boto3
 import pytest
@@ -33,6 +34,7 @@ def queue(monkeypatch):
     events = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}]}
     s3.client().put_bucket_notification_configuration(Bucket="films", NotificationConfiguration=events)
     yield url
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     server.stop()
 
 

@@ -313,7 +313,7 @@ def test_uploads_whose_keys_tell_no_day_are_listed_once_in_a_while_and_their_cos
     monkeypatch.setattr(watching, "_CHEAP_S", 0.0)
     source = MediaSource(uploads.uri)
     look = looked(source, Known.read(None, 0), 1e9, tmp_path)
-    assert look.cost.startswith("5 files lie in no folder dt=YYYY-MM-DD: listing them takes 0.")
+    assert look.cost.startswith("8 files lie in no folder dt=YYYY-MM-DD: listing them takes 0.")
     assert "1 requests, once in 600 s" in look.cost
     uploads.put("user7/b.mp4")
     assert looked(source, look.known, 1e9 + 15, tmp_path).known.undated == look.known.undated

@@ -79,7 +79,7 @@ class MediaSource:
 
     @property
     def _place(self) -> Bucket | Folder:
-        return Bucket(self.uri) if self.metered else Folder(self.uri)
+        return Bucket(self.uri) if self.uri.startswith("s3://") else Folder(self.uri)
 
 
 def _shown(uploads: Iterable[Upload]) -> list[Upload]:
