@@ -34,7 +34,7 @@ COLLECT_TABLES = ("feedback_events", "comment_sentiment")
 CLASSIFY_TABLES = ("fused_features", "content_classes")
 RECOMMEND_TABLES = (
     "moderation_decisions", "interactions", "aesthetic_model", "quality_scores",
-    "recommender", "recommender_evaluation", "item_index", "recommendations",
+    "recommender", "recommender_evaluation", "item_index", "recommendations", "upload_delay",
     "recommendation_health",
 )  # fmt: skip
 BY_DAY = {"ingest_and_embed": INGEST_TABLES, "collect_feedback": COLLECT_TABLES, "classify": CLASSIFY_TABLES}

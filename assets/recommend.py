@@ -6,6 +6,7 @@ from assets import graph
 from assets.results import materialized
 from avrec_dag.feedback.stage import update_interactions
 from avrec_dag.recommend import indexing, stage
+from avrec_dag.recommend.delay import update_upload_delay
 from avrec_dag.recommend.judging import update_health
 from avrec_dag.recommend.training import update_recommender
 from resources.compute import Compute
@@ -61,6 +62,12 @@ def recommendations(context: dg.AssetExecutionContext, store: Store, lists: List
     step = graph.STEPS["recommendations"]
     outcome = stage.update_recommendations(store.ledger, store.blobs, step, knobs=lists.knobs, run_id=context.run.run_id)
     return materialized(outcome, store)
+
+
+@dg.asset(**graph.of("upload_delay"), kinds={"duckdb", "parquet"})
+def upload_delay(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+    """How long every item took from upload to the first lists that know it, and when one first named it."""
+    return materialized(update_upload_delay(store.ledger, graph.STEPS["upload_delay"], run_id=context.run.run_id), store)
 
 
 @dg.asset(**graph.of("recommendation_health"), kinds={"duckdb", "parquet"})

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets import automation, checks, features, ingest, moderation, nights, quality, recommend, understanding
-from resources import profiles
+from assets import automation, checks, failures, features, graph, ingest, moderation, nights, quality, recommend, understanding
+from resources import logs, profiles
 
 GROUPS = {
     "ingest": ingest,
@@ -23,7 +23,7 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
         assets=[one for group, module in GROUPS.items() for one in dg.load_assets_from_modules([module], group_name=group)],
         asset_checks=checks.CHECKS,
         jobs=automation.JOBS,
-        sensors=automation.SENSORS,
+        sensors=[*automation.SENSORS, *failures.SENSORS],
         schedules=nights.SCHEDULES,
         resources=resources,
         # One process for all steps of a run: a step of its own would take 2 s to start; parallelism lives inside the assets.
@@ -31,4 +31,5 @@ def build(resources: Mapping[str, object]) -> dg.Definitions:
     )
 
 
+logs.configure(graph.SETTINGS.log)
 defs = build(profiles.from_env())

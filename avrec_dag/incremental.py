@@ -64,6 +64,8 @@ def advance(
     ledger.compact(step.name, partition)
     rows_now = ledger.counts(step.name, partition).ok
     data_version = ledger.data_version(step.name, partition)
+    done = {"table": step.name, "partition": partition, "computed": writer.computed, "failed": writer.failed, "removed": len(work.gone)}
+    log.info("%(table)s %(partition)s: %(computed)d computed, %(failed)d failed, %(removed)d removed", done, extra=done)
     return Outcome(step.name, partition, writer.computed, writer.failed, len(work.gone), rows_now, data_version)
 
 

@@ -235,6 +235,11 @@ _DEFINED: list[tuple[str, str, list[tuple[str, pa.DataType]]]] = [
         ("whys", TEXTS),  # JSON of each reason in parts: causes and what `answers.Why` holds
         ("made_at", pa.timestamp("us", tz="UTC")), ("yesterday_ids", TEXTS),  # the last list of an earlier day; null without one
     ]),
+    ("upload_delay", "media_id", [
+        ("etag", pa.string()), ("uploaded_at", pa.timestamp("us", tz="UTC")),
+        ("ready_at", pa.timestamp("us", tz="UTC")), ("listed_at", pa.timestamp("us", tz="UTC")),  # first lists to know it, to name it
+        ("delay_s", pa.float64()),  # from upload to ready; null for what was there when the table began
+    ]),
     ("recommendation_health", "metric", [("value", pa.float64()), ("passed", pa.bool_()), ("detail", pa.string())]),
 ]  # fmt: skip
 

@@ -160,6 +160,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"recommender": ("model",), "item_index": ("index",), "interactions": ("history",), "quality_scores": ("score",),
               "content_classes": ("classes",), "moderation_decisions": ("decision",), "duplicates": ("group",), "raw_media": ()},
              partition="whole"),
+        Step("upload_delay", "1", {"recommendations": ("list",), "quality_scores": (), "raw_media": ()}, partition="whole"),
         Step("recommendation_health", "2", {"recommendations": ("list",), "duplicates": ()}, partition="whole"),
     ]  # fmt: skip
     return {step.name: step for step in steps}

@@ -1,7 +1,8 @@
 """Which world this process works in: the only file that knows the environment."""
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TypeVar
@@ -17,6 +18,7 @@ from avrec_dag.steps import Recipe
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.lists import Lists
+from resources.logs import FORMS
 from resources.media import Media
 from resources.store import Store
 
@@ -50,6 +52,8 @@ class Settings:
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         recommender: AVREC_RECOMMENDER: the models that recommend, joined by `+`.
         s3: AVREC_S3_ADDRESSING, _ENCRYPTION and _REQUESTER_PAYS: how S3 is asked, beyond what the AWS variables say.
+        failure_webhook: AVREC_FAILURE_WEBHOOK: where failed runs are told by POST, an http or https address; a secret.
+        log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -70,6 +74,8 @@ class Settings:
     knobs: Knobs = field(default_factory=Knobs)
     feedback_weights: str = "default"
     limits: Limits = field(default_factory=Limits)
+    failure_webhook: str = field(default="", repr=False)
+    log: str = ""
     s3: Access = field(default_factory=Access)
     queue: str = ""
     relist_s: float = 600.0
@@ -107,6 +113,8 @@ class Settings:
             ),
             knobs=_knobs(env),
             limits=Limits.read(env.get("AVREC_LIMITS", "")),
+            failure_webhook=_address(env, "AVREC_FAILURE_WEBHOOK"),
+            log=_read(env, "AVREC_LOG", _one_of(FORMS), f"one of {', '.join(FORMS)}", ""),
             s3=Access.read(env),
             queue=env.get("AVREC_UPLOADS_QUEUE") or cls.queue,
             relist_s=_read(env, "AVREC_UPLOADS_RELIST_S", _within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
@@ -205,6 +213,22 @@ def _knobs(env: Mapping[str, str]) -> Knobs:
         )
     except ValueError as error:
         raise SettingError(f"AVREC_RELEVANCE, AVREC_QUALITY, AVREC_DIVERSITY: {error}") from None
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    address = env.get(name, "").strip()
+    if address and not re.fullmatch(r"https?://[^/\s]+\S*", address):
+        raise SettingError(f"{name} is no http or https address (it is not shown, as it is a secret); correct it or leave it out")
+    return address
+
+
+def _one_of(values: Sequence[str]) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return convert
 
 
 def _within(kind: type[_Number], low: _Number, high: _Number) -> Callable[[str], _Number]:

@@ -1,7 +1,7 @@
 """A coherent small library written straight into the ledger: every table as the real steps would leave it, for rules to judge."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from avrec_dag.items import Row
 from avrec_dag.ledger import Ledger
@@ -114,6 +114,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "item_index": {"blob": "b", "n_items": 3, "n_moments": 5, "dim": 2, "kind": "flat"},
     "recommendations": {"media_ids": ["b.mp4", "c.mp4"], "scores": [0.9, 0.5], "reasons": ["like a", "liked"], "model_version": "1",
                         "whys": ["{}", "{}"]},
+    "upload_delay": {"etag": "e", "uploaded_at": AT, "ready_at": AT + timedelta(minutes=1), "listed_at": None, "delay_s": 60.0},
     "recommendation_health": {"value": 1.0, "passed": True, "detail": ""},
 }  # fmt: skip
 

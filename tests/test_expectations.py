@@ -217,6 +217,8 @@ BREAKS = [
     ("recommendations", {"scores": [1.0, math.inf]}, "scores_are_numbers"),
     ("recommendations", {"reasons": ["one"]}, "every_item_has_its_reason"),
     ("recommendations", {"media_ids": [], "scores": [], "reasons": []}, "n_items_is_in_range"),
+    ("upload_delay", {"delay_s": 7200.0}, "uploads_are_soon_recommended"),
+    ("upload_delay", {"delay_s": -1.0}, "delay_s_is_in_range"),
     ("recommendation_health", {"passed": False}, "everyone_is_covered"),
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
-        # What the library logs is in the summaries; without a handler of its own it would also land on stderr.
+        # What the library logs is in the summaries; without a handler it would also land on stderr; AVREC_LOG gives it one.
         logging.getLogger("avrec").addHandler(logging.NullHandler())
         try:
             return super().invoke(ctx)

@@ -11,6 +11,7 @@ from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import Step, graph
 from avrec_dag.storage import Blobs
+from resources import logs
 from resources.media import Snapshot
 from resources.profiles import Settings
 
@@ -78,5 +79,6 @@ def opened() -> Library:
         SettingError: A setting cannot work.
     """
     library = Library(Settings.from_env())
+    logs.configure(library.settings.log)
     _ = library.steps  # an unknown encoder is told now, not when half of the work is done
     return library

@@ -116,6 +116,12 @@ def _moderated(ledger: "Ledger") -> set[str]:
     return {*scored, *(row["media_id"] for row in decided if row["origin"] != "model")} & set(there)
 
 
+def _recommended(ledger: "Ledger") -> set[str]:
+    """What may be on lists, once there are any."""
+    items = ledger.rows("quality_scores", WHOLE, [])["media_id"].to_pylist()
+    return set(items) if ledger.counts("recommendations").ok else set()
+
+
 _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {
     "interactions": _people,
     "moderation_decisions": _moderated,
@@ -128,6 +134,7 @@ _BY_HAND: "Mapping[str, Callable[[Ledger], set[str]]]" = {
     "recommender": lambda _: {"recommender"},
     "recommender_evaluation": _current("recommender"),
     "item_index": lambda _: {"item_index"},
+    "upload_delay": _recommended,
     "recommendation_health": lambda _: {"users_covered"},
 }
 """Tables whose rows do not follow from the rows of a parent with the same key."""

@@ -16,6 +16,8 @@ MOST_HELD = 0.1
 """Share of the decided items that may wait for a person before someone is told."""
 MOST_CAPPED = 0.01
 """Share of the people whose events may pass the limits of what a person can do before someone is told."""
+MOST_DELAY_S = 3600.0
+"""Seconds from upload to lists that know it: more than a tenth of the items above it, and someone is told."""
 _UNIT = (0.999, 1.001)
 _ANSWER = Literal["ok", "failed", "missing", "left over", "stale"]
 
@@ -236,6 +238,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         "recommendations", _no("missing", "nothing_is_missing", blocking=True), _NONE_LEFT, _true("every_item_has_its_score"),
         _true("every_item_has_its_reason"), _true("no_item_twice"), _true("scores_are_numbers"),
         _between("n_items", 1, None, blocking=False),
+    ),
+    "upload_delay": _some(
+        "upload_delay", *_present("uploaded_at", "ready_at"), _between("delay_s", 0, None),
+        _rule("uploads_are_soon_recommended", "expect_column_values_to_be_between", blocking=False, column="delay_s",
+              max_value=MOST_DELAY_S, mostly=0.9),
     ),
     "recommendation_health": _some(
         "recommendation_health", *_present("value", "passed"),
