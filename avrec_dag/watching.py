@@ -22,6 +22,8 @@ BUDGET_S = 15.0
 """No further day is listed when a look has taken so long; the next look goes on from there."""
 _CHEAP_S, _HINTED_S = 0.5, 60.0
 _UNDATED = "@"
+_MOST_DIGESTS = 4_000
+_DIGESTS: dict[tuple[str, str, str], str] = {}
 
 Recorded = Callable[[Collection[str]], Mapping[str, str]]
 """Partitions -> the digest that the last ingest of each saw, for those that had one."""
@@ -122,7 +124,12 @@ class Watch:
         media = [upload for upload in every if is_media(upload.key)]
         if not media:
             return Seen()
-        return Seen(digest(spoken_of(self.source, media, around)), len(media), max(upload.at_rest_since_s for upload in every))
+        beside = [upload for upload in around if not is_media(upload.key)]
+        return Seen(
+            _digest(self.source.uri, _plain(media), _plain(beside), lambda: digest(spoken_of(self.source, media, beside))),
+            len(media),
+            max(upload.at_rest_since_s for upload in every),
+        )
 
     def _undated(
         self, known: Known, shape: Layout, hinted: Collection[str], today: date, at_s: float
@@ -182,6 +189,15 @@ class Watch:
             for partition in partitions:
                 found.setdefault(partition, set()).add(day)
         return {at: _joined(seen[day].digest for day in sorted(days)) for at, days in sorted(found.items())}
+
+
+def _digest(uri: str, media: str, beside: str, work_out: Callable[[], str]) -> str:
+    """The digest of a day, worked out once for one state of its listing, as a look without news has no other work."""
+    if (uri, media, beside) not in _DIGESTS:
+        if len(_DIGESTS) >= _MOST_DIGESTS:
+            _DIGESTS.clear()
+        _DIGESTS[uri, media, beside] = work_out()
+    return _DIGESTS[uri, media, beside]
 
 
 def _passed(known: Known, seen: Mapping[str, Seen], shape: Layout, took_s: float) -> Known:

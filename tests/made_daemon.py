@@ -44,15 +44,37 @@ class Daemon:
     ran: list[tuple[str, int, int]] = field(default_factory=list)
     told: str = ""
     _launched: set[str] = field(default_factory=set)
+    _reserved: list[dg.RunRequest] = field(default_factory=list)
 
     def tick(self, *, dies_after: int | None = None, passes_s: float = 15.0) -> list[str]:
         """One tick of the sensor; the partitions whose runs it launched, which have ended when it returns.
 
+        As in Dagster (`_daemon/sensor.py`), what was asked for is stored together with the cursor before anything is launched, and a
+        tick after a death goes on with that instead of asking the sensor.
+
         Args:
-            dies_after: So many runs are launched before the daemon is killed, and the cursor is not stored; None: it lives.
+            dies_after: The daemon is killed after so many launches; before anything is stored if below 0. None: it lives.
             passes_s: Seconds since the last tick.
         """
         self.now_s += passes_s
+        if not self._reserved:
+            requests, cursor = self._asked()
+            if dies_after is not None and dies_after < 0:
+                return []
+            self._reserved, self.cursor = requests, cursor
+        launched = []
+        while self._reserved and dies_after != len(launched):
+            request = self._reserved[0]
+            if request.run_key not in self._launched:
+                self._launched.add(request.run_key)
+                self._run(request.partition_key)
+                launched.append(request.partition_key)
+            if dies_after == len(launched):
+                return launched  # dead before it noted that this run is launched
+            self._reserved.pop(0)
+        return launched
+
+    def _asked(self) -> tuple[list[dg.RunRequest], str | None]:
         with (
             pytest.MonkeyPatch.context() as patch,
             dg.build_sensor_context(
@@ -61,14 +83,8 @@ class Daemon:
         ):
             patch.setattr(automation, "time", SimpleNamespace(time=lambda: self.now_s))
             data = automation.media_arrivals.evaluate_tick(context)
-        requests, self.told = list(data.run_requests or ()), data.skip_message or ""
-        new = [one for one in requests[:dies_after] if one.run_key not in self._launched]
-        if dies_after is None:
-            self.cursor = data.cursor
-        for one in new:
-            self._launched.add(one.run_key)
-            self._run(one.partition_key)
-        return [one.partition_key for one in new]
+        self.told = data.skip_message or ""
+        return list(data.run_requests or ()), data.cursor
 
     def _run(self, partition: str) -> None:
         done = dg.materialize(
@@ -87,9 +103,9 @@ class Daemon:
                 return len(self.ran) - before
         raise AssertionError(f"the sensor finds no end: {self.ran[-5:]}, {self.cursor}")
 
-    def stored(self) -> dict[str, tuple[str, int]]:
-        """media_id -> (ETag of the version it was worked out from, size), as far as an error row tells: its key and day."""
-        rows = Ledger(self.settings.store).rows("raw_media", None, ["partition", "version"], status=None).to_pylist()
+    def stored(self) -> dict[str, str]:
+        """media_id -> day, of everything that has a row."""
+        rows = Ledger(self.settings.store).rows("raw_media", None, ["partition"], status=None).to_pylist()
         return {row["media_id"]: row["partition"] for row in rows}
 
     def forget(self) -> None:

@@ -190,7 +190,7 @@ def test_uploads_of_the_same_second_as_the_last_look_are_found(daemon, uploads):
     assert {A, B} <= daemon.stored().keys()
 
 
-@pytest.mark.parametrize("dies_after", [0, 1, 2])
+@pytest.mark.parametrize("dies_after", [-1, 0, 1, 2])
 def test_a_daemon_killed_at_any_step_asks_for_everything_once(daemon, uploads, dies_after):
     uploads.put(A)
     uploads.put(LATE)
@@ -249,7 +249,7 @@ class Library(RuleBasedStateMachine):
     def remove(self, data) -> None:
         self.uploads.remove(data.draw(st.sampled_from(sorted(self.uploads.held()))))
 
-    @rule(dies_after=st.none() | st.integers(0, 2), passes_s=st.sampled_from([1.0, 15.0, 400.0]))
+    @rule(dies_after=st.none() | st.integers(-1, 2), passes_s=st.sampled_from([1.0, 15.0, 400.0]))
     def tick(self, dies_after: int | None, passes_s: float) -> None:
         self.daemon.tick(dies_after=dies_after, passes_s=passes_s)
 

@@ -51,7 +51,7 @@ def _examples(*lines: str) -> str:
 
 BUILD, ASK, KEEP = "Build the library", "Ask it", "Look after it"
 
-app.command("demo", rich_help_panel=BUILD, epilog=_examples("avrec demo", "avrec demo --no-real --seed 3"))(building.demo)
+app.command("demo", rich_help_panel=BUILD, epilog=_examples("avrec demo", "avrec demo --no-real", "avrec demo --s3"))(building.demo)
 app.command(
     "materialize",
     rich_help_panel=BUILD,

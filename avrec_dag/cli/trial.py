@@ -12,7 +12,7 @@ from avrec_dag import report
 from avrec_dag.cli import flow, output, summary
 from avrec_dag.cli.flow import Flow
 from avrec_dag.cli.library import Library, opened
-from avrec_dag.demo import people
+from avrec_dag.demo import on_s3, people
 from avrec_dag.demo.bars import Bar, measured
 from avrec_dag.demo.library import lay_out
 from avrec_dag.errors import SettingError
@@ -22,18 +22,47 @@ from avrec_dag.ledger import Ledger
 PACKAGES, REPORT = Path("var/packages"), Path("var/report.html")
 
 
-def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any]:
+def run(*, real: bool, seed: int, verbose: bool, as_json: bool, s3: bool = False) -> dict[str, Any]:
     """Do everything `avrec demo` does; returns what it prints with `--json`.
+
+    Args:
+        real: Fetch the real clips.
+        seed: Decides the made clips and the made people.
+        verbose: Let Dagster's log through.
+        as_json: Show no progress.
+        s3: Uploads and store on an S3 server that is started for it, whatever the settings say.
 
     Raises:
         SettingError: The settings name a library of somebody's own, or uploads on S3.
+        MissingError: The S3 server cannot be started.
     """
-    library = opened()
-    media = _folder(library)
+    if not s3:
+        library = opened()
+        return _run(library, _folder(library), REPORT, None, real=real, seed=seed, verbose=verbose, as_json=as_json)
+    with on_s3.settings() as clips:
+        report_at = on_s3.FOLDER / "report.html"
+        return _run(opened(), clips, report_at, on_s3.upload, real=real, seed=seed, verbose=verbose, as_json=as_json)
+
+
+def _run(
+    library: Library,
+    media: Path,
+    report_at: Path,
+    upload: Callable[[Path], int] | None,
+    *,
+    real: bool,
+    seed: int,
+    verbose: bool,
+    as_json: bool,
+) -> dict[str, Any]:
     parts: dict[str, float] = {}
+    uploaded = 0
     with output.shown_progress(as_json):
         with _timed(parts, "clips"):
             laid = lay_out(media, PACKAGES, seed=seed, real=real)
+        if upload is not None:
+            with _timed(parts, "uploads"):
+                uploaded = upload(media)
         with _timed(parts, "people"):
             added = library.log.add(people.events(seed))
         with _timed(parts, "tables"):
@@ -41,7 +70,7 @@ def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any
         with _timed(parts, "dislike"):
             dislike = disliked(library, lambda: flow.bring_up_to_date(library, verbose=verbose)) if ran.ok else None
         with _timed(parts, "report"):
-            report.write(library.ledger, library.blobs, REPORT)
+            report.write(library.ledger, library.blobs, report_at)
     told = summary.of(library, ran, sum(parts.values()))
     bars = measured(library.ledger)
     return {
@@ -49,12 +78,13 @@ def run(*, real: bool, seed: int, verbose: bool, as_json: bool) -> dict[str, Any
         "library": {
             "items": library.ledger.counts("raw_media").ok, "real": len(laid.real), "made": len(laid.made),
             "people": library.ledger.counts("interactions").ok, "written": laid.written, "events_added": added, "trouble": laid.trouble,
+            "media": library.settings.media, "store": library.settings.store, "uploaded": uploaded,
         },
         "lists": lists(library.ledger),
         "dislike": dislike,
         "bars": [_told(bar) for bar in bars],
         "parts": {name: round(seconds, 1) for name, seconds in parts.items()},
-        "report": str(REPORT),
+        "report": str(report_at),
         "ok": ran.ok and all(bar.cleared for bar in bars) and (dislike is None or dislike["ok"]),
     }  # fmt: skip
 
@@ -125,6 +155,11 @@ def show(told: dict[str, Any]) -> None:
         against = f"{bar['value']:.3f} against {bar['baseline']:.3f} of {bar['baseline_name']}"
         print_(f"{verdict:6} {bar['name']}: {against}: {times}, at least {bar['least']:g}x")
     print_("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in told["parts"].items()))
+    if str(library["media"]).startswith("s3://"):
+        where = f"{library['media']} and {library['store']}"
+        print_(f"\nOn S3: {where}, {library['uploaded']} files uploaded; the server is stopped again", markup=False)
+        print_(f"Look at it: {told['report']} (a page in one file); run it again, and it goes on from here", markup=False)
+        return
     print_(f"\nLook at it: {told['report']} (a page in one file), `make serve` (watch, like, search), `make ui` (Dagster's graph)")
 
 
