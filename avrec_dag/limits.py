@@ -71,6 +71,14 @@ class Limits:
         return math.ceil(self.cpu_s * factor), math.ceil(self.wall_s * factor)
 
 
+@dataclass
+class _Left:
+    """Bytes that uploads left taken in this process: leaks, and free memory that is not given back."""
+
+    total: int = 0
+
+
+_LEFT = _Left()
 _IN_FORCE: ContextVar[Limits] = ContextVar("limits")
 
 
@@ -105,8 +113,9 @@ def enforced(limits: Limits, size_bytes: int, *, patience: float = 1, memory: bo
     cpu_s, wall_s = limits.seconds(size_bytes, patience)
     wanted = {"RLIMIT_CPU": math.ceil(time.process_time()) + cpu_s, "RLIMIT_FSIZE": limits.written_mb * _MB}
     wanted["RLIMIT_NOFILE"] = _highest_file() + 1 + limits.open_files
-    if memory and (held := _held_bytes()) is not None:
-        wanted["RLIMIT_DATA"] = held + limits.memory_mb * _MB
+    held = _held_bytes() if memory else None
+    if held is not None:  # what uploads before this one left must not add up, yet a part of it may be of no use to this one
+        wanted["RLIMIT_DATA"] = held - min(_LEFT.total, limits.memory_mb * _MB // 2) + limits.memory_mb * _MB
     before = {name: resource.getrlimit(getattr(resource, name)) for name in _SETTABLE}
     try:
         with kept(limits):
@@ -118,6 +127,13 @@ def enforced(limits: Limits, size_bytes: int, *, patience: float = 1, memory: bo
         signal.setitimer(signal.ITIMER_REAL, 0)
         for name, was in before.items():
             resource.setrlimit(getattr(resource, name), was)
+        if held is not None:
+            _LEFT.total = max(0, _LEFT.total + (_held_bytes() or held) - held)
+
+
+def worn_out(limits: Limits) -> bool:
+    """Whether uploads have left so much memory taken in this process that it had better be replaced."""
+    return _LEFT.total > limits.memory_mb * _MB // 4
 
 
 def become_expendable() -> None:

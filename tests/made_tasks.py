@@ -97,6 +97,9 @@ class Attacked(DecodesUploads):
         return [item.done({}, {"n_frames": os.getpid()}) for item in items]
 
 
+HELD: list[bytearray] = []
+
+
 def _spin(_: str) -> None:
     while True:
         pass
@@ -113,6 +116,7 @@ ATTACKS: dict[str, Callable[[str], object]] = {
     "spins": _spin,
     "large": lambda _: time.sleep(1.3),
     "hoards": lambda _: bytearray(400_000_000),
+    "keeps": lambda _: HELD.append(bytearray(80_000_000)),
     "writes": lambda folder: Path(folder, "written").write_bytes(bytes(3_000_000)),
     "opens": _open,
     "crashes": lambda _: os.kill(os.getpid(), signal.SIGSEGV),

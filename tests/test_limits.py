@@ -104,6 +104,14 @@ def test_what_ends_a_worker_by_itself_is_not_tried_twice_and_other_workers_go_on
     assert begun == dict.fromkeys(("sleeps", "good 1", *(f"well {number}" for number in range(6))), 1)
 
 
+def test_what_uploads_leave_in_memory_does_not_add_up(tmp_path):
+    with closing(Local(1, TIGHT)) as running:  # 80 MB stay with every item, of 200 that each may take
+        batches_of_one = ([item] for item in batches([f"keeps {number}" for number in range(5)], 5)[0])
+        rows = [row for rows in running.run(Attacked(str(tmp_path)), batches_of_one) for row in rows]
+    assert [row.error for row in rows] == [None] * 5
+    assert len({row.values["n_frames"] for row in rows}) > 1
+
+
 def test_a_large_upload_has_more_time(tmp_path, local):
     (rows,) = local.run(Attacked(str(tmp_path)), batches(["large"]))
     assert rows[0].error is None

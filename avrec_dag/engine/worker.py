@@ -50,10 +50,14 @@ class Worker:
             BrokenProcessPool: The worker was closed.
         """
         try:
-            return self._started().submit(_work, task, items).result()
+            rows, worn_out = self._started().submit(_work, task, items).result()
         except BrokenProcessPool:
             if self._closed:
                 raise
+        else:
+            if worn_out:
+                self._end()
+            return rows
         place, end = self._at.value, self._end()
         if len(items) == 1:
             return [items[0].failed(_told(end, self._bounds, task, items[0]))]
@@ -131,10 +135,11 @@ def _begin(ordinal: int, bounds: Limits, at: "Synchronized[int]") -> None:
 _HERE: "tuple[Limits, Synchronized[int]] | None" = None
 
 
-def _work(task: Task, items: Sequence[Item]) -> list[Row]:
+def _work(task: Task, items: Sequence[Item]) -> tuple[list[Row], bool]:
+    """The rows, and whether the process had better be replaced."""
     assert _HERE is not None  # `_begin` ran
     bounds, at = _HERE
-    return attempt_within(bounds, task, items, lambda place: setattr(at, "value", place))
+    return attempt_within(bounds, task, items, lambda place: setattr(at, "value", place)), limits.worn_out(bounds)
 
 
 def _end_with_parent() -> None:
