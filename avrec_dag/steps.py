@@ -120,7 +120,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
         Step("moderation", f"1:{r.moderation}", {"frames": ("frames",)}, {"frames": ("blob", "t_s", "shot")}, off=r.moderation == "off"),
         Step("moderation_decisions", f"2:{r.moderation_policy}", {"raw_media": (), "moderation": ("score",), "feedback_events": ()},
              partition="whole"),
-        Step("technical_quality", f"5{judged}", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
+        Step("technical_quality", f"6{judged}", {"raw_media": ("video", "audio"), "audio_spectrograms": ("waveform",)},
              {"raw_media": ("kind", "duration_s", "width", "height", "fps", "size_bytes", "etag"),
               "audio_spectrograms": ("peak_dbfs", "rms_dbfs", "loudness_lufs", "noise_floor_dbfs", "clipped_share",
                                      "silent_share", "sample_rate_hz", "true_peak_dbtp", "lead_silence_s", "trail_silence_s", "side_db",

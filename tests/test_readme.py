@@ -45,3 +45,9 @@ def test_every_part_of_the_library_is_in_the_tree():
 
 def test_the_changelog_has_a_place_for_what_comes_next():
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_file_that_security_names_exists():
+    named = re.findall(r"`((?:avrec_dag|tests|bench)/[^`]+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,7 +1,7 @@
 """Technical quality of every item: what its picture and its sound measure, each with its reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ _CLOSER_LOOKS = 3
 """One frame of so many is looked at closely."""
 _SAMPLING = Sampling(per_second=4, cap=3, long_side_px=8192)
 """Up to 12 frames (four are seen for each that could be kept), at full resolution; key frames alone where there are three."""
+_MOST_PIXELS = 7680 * 4320
+"""A still of more is looked at in this size, that of an 8K film, as its memory is bounded."""
 _HEARD = {"true_peak": "true_peak_dbtp", "hum": "hum_db", "side": "side_db", "phase": "stereo_correlation"}
 """Signal -> the column that holds its value."""
 _PICTURE_SHARE = 0.7
@@ -79,8 +81,9 @@ class MeasureQuality(DecodesUploads):
 
         duration_s, seen, last = _number(media.get("duration_s")), Seen(), None
         with MediaSource(self.media_uri).open_planned(item) as file:
-            for _, rgb in sample(file, _SAMPLING, duration_s or None, item.key):
+            for _, rgb in sample(file, _sampling(media), duration_s or None, item.key):
                 luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+                del rgb
                 if len(seen.frames) % _CLOSER_LOOKS == 0:
                     seen.closer.append(closer_look(luma))
                 seen.frames.append(facts(luma))
@@ -108,6 +111,12 @@ class Seen:
     closer: list[CloserLook] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
     motion: MotionFacts | None = None
+
+
+def _sampling(media: Mapping[str, object]) -> Sampling:
+    width, height = _number(media.get("width")), _number(media.get("height"))
+    scale = float(np.sqrt(_MOST_PIXELS / max(width * height, 1)))
+    return replace(_SAMPLING, long_side_px=int(max(width, height) * scale)) if scale < 1 else _SAMPLING
 
 
 def _number(value: object) -> float:
