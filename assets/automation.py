@@ -65,7 +65,7 @@ recommend = dg.define_asset_job(
 JOBS = [ingest_and_embed, collect_feedback, train_classifier, classify, recommend]
 
 
-@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
 def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Media) -> dg.SensorResult | dg.SkipReason:
     """Uploads and sidecars that came, changed or left: a run for each of their days, once the day is at rest."""
     at_s, now = time.time(), datetime.now(UTC).date()
@@ -117,7 +117,7 @@ def _recorded(instance: dg.DagsterInstance, days: Collection[str]) -> dict[str, 
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[ingest_and_embed, collect_feedback, train_classifier, classify],
     request_jobs=[train_classifier, classify, recommend],
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[dg.RunRequest | dg.SkipReason]:

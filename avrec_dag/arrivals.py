@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-QUIET_S = 10.0
+QUIET_S = 8.0
 """A day whose last upload is so old is at rest."""
 PATIENCE_S = 300.0
 """A day that keeps changing is worked on after so long all the same."""

