@@ -187,7 +187,7 @@ def test_a_planned_item_carries_what_its_step_reads_only_after_filling(world):
     plan = world.ledger.plan(GRAPH["frames"], DAY)
     assert [dict(item.parents) for item in plan.todo] == [{}]
     (item,) = world.ledger.fill(GRAPH["frames"], DAY, plan.todo)
-    assert item.parents == {"raw_media": {"kind": "new", "duration_s": None}}
+    assert item.parents == {"raw_media": {"kind": "new", "duration_s": None, "size_bytes": None, "etag": None}}
 
 
 def test_a_plan_for_some_keys_leaves_the_others_alone(world):

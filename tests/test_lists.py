@@ -207,7 +207,7 @@ def test_the_demo_ends_with_lists_and_their_reasons(library, capsys):
     assert [one["user_id"] for one in told] == sorted(everyone)[:2]
     assert all([place["media_id"] for place in one["items"]] == everyone[one["user_id"]][:3] for one in told)
     assert all(place["reason"] for one in told for place in one["items"])
-    facts = {"items": 1, "real": 0, "made": 1, "people": 2, "trouble": ""}
+    facts = {"items": 1, "real": 0, "made": 1, "people": 2, "trouble": "", "media": "var/media"}
     summary = {
         "assets": {},
         "failures": [],

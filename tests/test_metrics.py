@@ -154,8 +154,8 @@ def test_the_split_holds_out_the_last_liked_item_and_everything_after_it():
     assert split.people.tolist() == [0]
     assert split.targets.tolist() == [2]
     assert split.train.weights[[0]].indices.tolist() == [0, 1]
-    # Faded as if the newest event were the newest of what is left: 31 days of fading are taken back.
-    np.testing.assert_allclose(split.train.weights[[0]].data, [0.25 * 2 ** (31 / 30), min(1, 0.5 * 2 ** (31 / 30))], rtol=1e-5)
+    # Faded as if the newest liked item were the newest of what is left: 30 days of fading are taken back.
+    np.testing.assert_allclose(split.train.weights[[0]].data, [0.25 * 2, 0.5 * 2], rtol=1e-5)
     assert split.train.weights[[1]].nnz == 1
 
 

@@ -209,7 +209,7 @@ def test_any_rate_and_any_channels_become_one_voice(tmp_path, rate, channels):
 
 def test_without_the_extra_nothing_changes(monkeypatch):
     recipe = Recipe("f", "a", "e", "t", "s")
-    assert graph(recipe)["technical_quality"].code == "5"
+    assert graph(recipe)["technical_quality"].code == "6"
     monkeypatch.setattr(dnsmos, "located", lambda *_: None)
     assert dnsmos.chosen("auto") is dnsmos.chosen("off") is None
     with pytest.raises(SettingError, match=r"pip install speechmos.*AVREC_DNSMOS=off"):
