@@ -71,7 +71,8 @@ def upload_delay(context: dg.AssetExecutionContext, store: Store) -> dg.Material
 
 
 @dg.asset(**graph.of("recommendation_health"), kinds={"duckdb", "parquet"})
-def recommendation_health(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+def recommendation_health(context: dg.AssetExecutionContext, store: Store, lists: Lists) -> dg.MaterializeResult:
     """What the lists promise: everyone covered, no repeats, nothing met before, the library in use, quality kept."""
     step = graph.STEPS["recommendation_health"]
-    return materialized(update_health(store.ledger, store.blobs, step, run_id=context.run.run_id), store)
+    outcome = update_health(store.ledger, store.blobs, step, exploration=lists.exploration, run_id=context.run.run_id)
+    return materialized(outcome, store)

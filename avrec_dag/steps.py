@@ -149,7 +149,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"technical_quality": ("score",), "content_classes": ("classes",), "frame_embeddings": ("vector",), "interactions": (),
               "comment_sentiment": ("sentiment",), "aesthetic_model": ("model",)},
              {"technical_quality": ("score",)}, optional=frozenset({"content_classes", "frame_embeddings"}), partition="whole"),
-        Step("recommender", f"3:{r.recommender}",
+        Step("recommender", f"4:{r.recommender}",
              {"interactions": ("history",), "fused_features": ("vector", "joint"), "quality_scores": ()}, partition="whole"),
         Step("item_index", "4", {"fused_features": ("vector", "joint"), "frame_embeddings": ("shots",), "text_embeddings": ("moments",)},
              partition="whole"),
@@ -161,6 +161,6 @@ def graph(recipe: Recipe) -> dict[str, Step]:
               "content_classes": ("classes",), "moderation_decisions": ("decision",), "duplicates": ("group",), "raw_media": ()},
              partition="whole"),
         Step("upload_delay", "1", {"recommendations": ("list",), "quality_scores": (), "raw_media": ()}, partition="whole"),
-        Step("recommendation_health", "2", {"recommendations": ("list",), "duplicates": ()}, partition="whole"),
+        Step("recommendation_health", f"3:{r.lists}", {"recommendations": ("list",), "duplicates": ()}, partition="whole"),
     ]  # fmt: skip
     return {step.name: step for step in steps}

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from avrec_dag.recommend.reranking.knobs import Knobs, method_of
-from avrec_dag.recommend.settings import CALIBRATION, DIVERSITY, PER_CREATOR, PERSONAL, QUALITY, RELEVANCE
+from avrec_dag.recommend.settings import CALIBRATION, DIVERSITY, EXPLORATION, PER_CREATOR, PERSONAL, QUALITY, RELEVANCE
 
 
 class Lists(dg.ConfigurableResource):
@@ -17,6 +17,7 @@ class Lists(dg.ConfigurableResource):
         calibration: How much a list keeps to the person's mix of classes.
         per_creator: At most so many items of one creator.
         method: How content is spread.
+        exploration: Of the places of a list, what new items may hold.
     """
 
     relevance: float = RELEVANCE
@@ -26,10 +27,18 @@ class Lists(dg.ConfigurableResource):
     calibration: float = CALIBRATION
     per_creator: int = PER_CREATOR
     method: str = "mmr"
+    exploration: float = EXPLORATION
 
     @property
     def knobs(self) -> Knobs:
         """The same, checked."""
         return Knobs(
-            self.relevance, self.quality, self.diversity, self.personal, self.calibration, self.per_creator, method_of(self.method)
+            self.relevance,
+            self.quality,
+            self.diversity,
+            self.personal,
+            self.calibration,
+            self.per_creator,
+            method_of(self.method),
+            self.exploration,
         )

@@ -46,8 +46,8 @@ class Settings:
         speech: AVREC_SPEECH: the speech recogniser: auto, off, packaged, or hub:NAME with the name or folder of a Whisper model.
         dnsmos: AVREC_DNSMOS: who judges how speech sounds: auto, off or packaged.
         screen_text: AVREC_SCREEN_TEXT: the reader of text on screen: off or packaged.
-        knobs: AVREC_RELEVANCE, _QUALITY, _DIVERSITY, _PERSONAL_DIVERSITY, _CALIBRATION, _PER_CREATOR and _DIVERSITY_METHOD: what counts how
-            much in a list.
+        knobs: AVREC_RELEVANCE, _QUALITY, _DIVERSITY, _PERSONAL_DIVERSITY, _CALIBRATION, _PER_CREATOR, _DIVERSITY_METHOD and _EXPLORATION:
+            what counts how much in a list.
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         recommender: AVREC_RECOMMENDER: the models that recommend, joined by `+`.
@@ -210,6 +210,7 @@ def _knobs(env: Mapping[str, str]) -> Knobs:
                 env, "AVREC_PER_CREATOR", _within(int, 1, MOST_PER_CREATOR), "a whole number from 1 to 1000", usual.per_creator
             ),
             method=_read(env, "AVREC_DIVERSITY_METHOD", method_of, f"one of {', '.join(METHODS)}", usual.method),
+            exploration=_read(env, "AVREC_EXPLORATION", *share, usual.exploration),
         )
     except ValueError as error:
         raise SettingError(f"AVREC_RELEVANCE, AVREC_QUALITY, AVREC_DIVERSITY: {error}") from None

@@ -184,11 +184,14 @@ def test_a_reason_in_parts_says_what_its_line_says_in_table_and_service(library)
     recommender = library.recommender()
     texts = {one: terms(recommender.catalogue.words[one]) for one in recommender.catalogue.index.items}
     listed = [one for user_id in recommender.users for one in recommender.recommend(user_id, 10, diversity=0.6)]
-    assert {one.why.because for one in listed} == {"score", "variety"}
+    assert {one.why.because for one in listed} == {"score", "variety", "new"}
     worded = [one for one in listed if one.why.words]
     assert worded
     for one in listed:
-        assert one.reason.startswith("for a change") == (one.why.because == "variety" or one.why.part == "none")
+        assert one.reason.startswith("new here") == (one.why.because == "new")
+        assert one.reason.startswith("for a change") == (
+            one.why.because == "variety" or (one.why.part == "none" and one.why.because != "new")
+        )
         assert all(word in texts[one.media_id] and any(word in texts[cause] for cause in one.causes) for word in one.why.words)
         assert all(word in one.reason for word in one.why.words)
         assert one.why.label is None or f"both {one.why.label}" in one.reason

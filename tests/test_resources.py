@@ -92,7 +92,8 @@ def test_the_models_that_recommend_and_the_way_of_spreading_are_settings_that_en
     compute = chosen.resources()["compute"]
     assert isinstance(compute, Compute) and compute.recommender == " ease + content "
     usual, other = (graph(one.recipe()) for one in (Settings.from_env({}), chosen))
-    assert {name for name in usual if usual[name].code != other[name].code} == {"recommender", "recommender_evaluation", "recommendations"}
+    moved = {name for name in usual if usual[name].code != other[name].code}
+    assert moved == {"recommender", "recommender_evaluation", "recommendations", "recommendation_health"}
     with pytest.raises(SettingError, match="AVREC_RECOMMENDER"):
         Settings.from_env({"AVREC_RECOMMENDER": "oracle"}).recipe()
 

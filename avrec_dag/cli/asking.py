@@ -80,6 +80,7 @@ def recommend(
     calibration: Annotated[float | None, typer.Option(min=0, max=1, help="How much the list keeps to their own mix of classes.")] = None,
     per_creator: Annotated[int | None, typer.Option(min=1, max=MOST_PER_CREATOR, help="At most so many items of one creator.")] = None,
     method: Annotated[str | None, typer.Option(help="How the list is spread over content: mmr, msd, dpp, ssd or swap.")] = None,
+    exploration: Annotated[float | None, typer.Option(min=0, max=1, help="At most this share of the list is new items; 0: none.")] = None,
     language: Annotated[
         str | None, typer.Option(help="What they speak, such as en or pt-BR; counts while little is known of them.")
     ] = None,
@@ -91,7 +92,13 @@ def recommend(
     from avrec_dag.cli.library import opened
 
     changes = Changes(
-        relevance=relevance, quality=quality, diversity=diversity, calibration=calibration, per_creator=per_creator, method=method
+        relevance=relevance,
+        quality=quality,
+        diversity=diversity,
+        calibration=calibration,
+        per_creator=per_creator,
+        method=method,
+        exploration=exploration,
     )
     library = opened()
     try:

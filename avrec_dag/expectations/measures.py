@@ -9,7 +9,7 @@ HEALTH: Mapping[str, str] = {
     "already_met": "nothing_was_met_before", "copies_of_met": "nothing_is_a_copy_of_what_was_met", "blocked": "nothing_is_blocked",
     "unknown_items": "every_item_is_in_the_index", "outdated_lists": "lists_are_fresh", "concentration_gini": "places_are_not_held_by_few",
     "top_share": "the_most_shown_leave_room", "drift": "lists_are_steady", "catalogue_coverage": "the_library_is_used",
-    "mean_quality": "quality_is_kept",
+    "mean_quality": "quality_is_kept", "explored_places": "exploration_keeps_to_its_share", "new_items_shown": "new_items_are_shown",
 }  # fmt: skip
 """Metric of `recommendation_health` -> the promise that it decides on."""
 _METRICS = {"n_metrics": "len(metrics)"}

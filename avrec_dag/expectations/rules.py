@@ -246,6 +246,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "recommendation_health": _some(
         "recommendation_health", *_present("value", "passed"),
-        *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality")) for metric, rule in HEALTH.items()),
+        *(_true(rule, blocking=metric not in ("catalogue_coverage", "mean_quality", "new_items_shown")) for metric, rule in HEALTH.items()),
     ),
 }  # fmt: skip

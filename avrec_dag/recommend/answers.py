@@ -30,7 +30,7 @@ class Why:
     Attributes:
         part: The part of the score that adds most: behaviour, content, popularity, quality, follow, language,
             referrer, interests, or none where nothing speaks for the item.
-        because: What put it on the list: its score, variety, or the mix of classes that the person likes.
+        because: What put it on the list: its score, variety, the mix of classes that the person likes, or that it is new and was its turn.
         label: A class that it shares with the first cause.
         missing: The class that the list lacked, where the mix put it there.
         words: What it shares with the causes in title, tags and description, rarest first, where likeness of content speaks for it.

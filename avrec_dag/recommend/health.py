@@ -1,5 +1,6 @@
 """What the recommendation table itself promises: everyone covered, enough items, none twice, none hidden, fresh, varied, steady."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,8 +12,11 @@ import scipy.sparse as sp
 from avrec_dag.feedback.events import FUTURE_TOLERANCE, unix_us
 from avrec_dag.items import Row
 from avrec_dag.ledger import Ledger
+from avrec_dag.recommend import exploring
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.interactions import cells_of
+from avrec_dag.recommend.models.weighing import COLD_AT
+from avrec_dag.recommend.settings import EXPLORATION
 
 MIN_COVERAGE = 0.1
 """Of the items that all lists together could show, the least share that some list shows."""
@@ -26,6 +30,7 @@ MIN_QUALITY = 0.9
 MIN_PEOPLE = 10
 """Of fewer people, concentration and drift say nothing."""
 LISTS = ["media_ids", "made_at", "yesterday_ids"]
+_NEW = json.dumps({"because": "new"})[1:-1]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Judged:
         histories: user_id, media_ids met, and where it is known newest_us.
         quality: media_id, score.
         k: How many items a list should have, where its owner has so many left.
+        exploration: Of the places of a list, what items may hold at most that stand there for being new.
     """
 
     filter: Filter
@@ -55,6 +61,7 @@ class Judged:
     histories: pa.Table
     quality: pa.Table
     k: int
+    exploration: float = EXPLORATION
 
     def places(self) -> np.ndarray:
         """(items,) float64: how often each item stands in a list."""
@@ -83,6 +90,7 @@ def measure(judged: Judged) -> list[Metric]:
         *_spread(judged, places, len(covered)),
         _drift(judged.lists),
         _quality(judged, places),
+        *_new_items(judged, places),
     ]  # fmt: skip
 
 
@@ -184,6 +192,28 @@ def _quality(judged: Judged, places: np.ndarray) -> Metric:
     return Metric(
         "mean_quality", mean, not weight or mean >= MIN_QUALITY * library, f"of recommended items; the library's mean is {library:.3f}"
     )
+
+
+def _new_items(judged: Judged, places: np.ndarray) -> Iterator[Metric]:
+    """How many places are given to items for being new, and how many new items stand on any list: how soon what is new is shown."""
+    whys = judged.lists["whys"].to_pylist() if "whys" in judged.lists.column_names else []
+    tried = np.array([sum(_NEW in why for why in one or ()) for one in whys], np.int64)
+    most, all_places = exploring.places(judged.k, judged.exploration), max(1.0, places.sum())
+    yield Metric("explored_places", float(tried.sum() / all_places), bool((tried <= most).all()),
+                 f"of all places, given to items for being new; limit {most} of {judged.k} places of a list")  # fmt: skip
+    new = _support(judged) <= COLD_AT
+    new[judged.filter.blocked] = False
+    shown, room = int((places[new] > 0).sum()), most > 0 and len(whys) > 0
+    yield Metric("new_items_shown", shown / int(new.sum()) if new.any() else 1.0, shown > 0 or not (room and new.any()),
+                 f"of the {int(new.sum())} items that at most {COLD_AT:g} people liked, stand in some list")  # fmt: skip
+
+
+def _support(judged: Judged) -> np.ndarray:
+    """(items,) how many people like each now."""
+    if "weights" not in judged.histories.column_names:
+        return np.zeros(len(judged.filter.items))
+    met = cells_of(judged.histories["media_ids"], judged.filter.items)
+    return np.bincount(met.columns, met.values(judged.histories["weights"]) > 0, minlength=len(judged.filter.items))
 
 
 def dated(ledger: Ledger, rows: Iterable[Row], at: datetime | None = None) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from avrec_dag.ledger import Ledger
 from avrec_dag.moderation.decisions import withheld
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.health import LISTS, Judged, measure
-from avrec_dag.recommend.settings import K
+from avrec_dag.recommend.settings import EXPLORATION, K
 from avrec_dag.recommend.storing import digest, noted, write
 from avrec_dag.steps import WHOLE, Step
 from avrec_dag.storage import Blobs
@@ -18,22 +18,23 @@ from avrec_dag.storage import Blobs
 _READ = ("recommendations", "interactions", "item_index", "quality_scores", "moderation_decisions", "duplicates")
 
 
-def judged_of(ledger: Ledger, k: int = K) -> Judged:
+def judged_of(ledger: Ledger, k: int = K, exploration: float = EXPLORATION) -> Judged:
     """The stored lists and what they are judged against."""
     items = tuple(sorted(ledger.rows("fused_features", columns=[])["media_id"].to_pylist()))
     return Judged(
         Filter(items, groups(ledger), withheld(ledger)),
-        ledger.rows("recommendations", columns=LISTS),
-        ledger.rows("interactions", columns=["media_ids", "newest_us"]),
+        ledger.rows("recommendations", columns=[*LISTS, "whys"]),
+        ledger.rows("interactions", columns=["media_ids", "weights", "newest_us"]),
         ledger.rows("quality_scores", columns=["score"]),
         k,
+        exploration,
     )
 
 
-def update_health(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, run_id: str = "") -> Outcome:
+def update_health(ledger: Ledger, blobs: Blobs, step: Step, *, k: int = K, exploration: float = EXPLORATION, run_id: str = "") -> Outcome:
     """Judge the stored lists."""
-    version = digest(step.code, k, *(ledger.data_version(table) for table in _READ))
-    judged = judged_of(ledger, k)
+    version = digest(step.code, k, exploration, *(ledger.data_version(table) for table in _READ))
+    judged = judged_of(ledger, k, exploration)
     measured = measure(judged)
     plan = ledger.wanted(step.name, WHOLE, {metric.name: version for metric in measured})
     rows = [Row(m.name, version, {"value": digest(m.value)}, {"value": m.value, "passed": m.passed, "detail": m.detail}) for m in measured]

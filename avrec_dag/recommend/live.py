@@ -1,6 +1,6 @@
 """Answers in milliseconds: lists for anyone, similar items, search by words; from memory, over what the ledger last said."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Unpack
@@ -15,6 +15,7 @@ from avrec_dag.recommend.blend import Scores, Views, blend, opinions
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.explain import explain, noted
+from avrec_dag.recommend.exploring import Explorer, explored, places
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.history import History
 from avrec_dag.recommend.interactions import COLUMNS, Histories
@@ -44,6 +45,8 @@ class Recommender:
         histories: Everybody's opinions of them.
         model_version: That of the row of the trained model.
         knobs: What counts how much, unless a request says otherwise.
+        tried: Item -> how far it pleased and displeased people until the model was last fitted from nothing.
+        stamp: Of that fit.
     """
 
     catalogue: Catalogue
@@ -51,6 +54,8 @@ class Recommender:
     histories: Histories
     model_version: str
     knobs: Knobs = field(default_factory=Knobs)
+    tried: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    stamp: str = ""
 
     @classmethod
     def load(cls, ledger: Ledger, blobs: Blobs, rules: Rules | None = None, knobs: Knobs | None = None) -> "Recommender":
@@ -76,7 +81,8 @@ class Recommender:
     def of(cls, items: Catalogue, trained: Trained, histories: Histories, knobs: Knobs | None = None) -> "Recommender":
         """From parts already in memory; `histories` must be over the order of `items.index`."""
         views = Views(items.index.items, trained.blend, items.index.fused, items.quality)
-        return cls(items, views, histories, trained.version, knobs or Knobs())
+        known = zip(trained.blend.items, zip(trained.tried.pleased.tolist(), trained.tried.displeased.tolist(), strict=True), strict=False)
+        return cls(items, views, histories, trained.version, knobs or Knobs(), dict(known), trained.tried.stamp)
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -202,6 +208,11 @@ class Recommender:
         shelf = Shelf.of(items.index.items, self.views.vectors, groups=self.filter.groups, creators=makers, classes=items.classes)
         return Reranker.of(shelf, self.histories.liked)
 
+    @cached_property
+    def explorer(self) -> Explorer:
+        """What chooses new items."""
+        return Explorer.of(self.catalogue, self.filter.groups, self.views.support, self.tried, self.stamp)
+
     @property
     def searcher(self) -> Searcher:
         """What finds items by what they hold, whoever asks."""
@@ -211,6 +222,10 @@ class Recommender:
         final, items = scores.final[0].copy(), self.catalogue.index.items
         final[self.filter.columns([items[column] for column in history.columns], exclude)] = -np.inf
         listed = self.reranker.listed(final, opinions(history), k, knobs)
+        if places(k, knobs.exploration):
+            drawn = self.explorer.drawn(history.users[0], replace(scores, final=final[None, :]))
+            share, cap = knobs.exploration, knobs.per_creator
+            listed = explored(listed, drawn, final, self.reranker.shelf, k=k, share=share, per_creator=cap)
         chosen = [one.position for one in listed]
         explained = explain(self.views, history, scores, chosen, self.catalogue.facts)
         reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]

@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avrec_dag.errors import AvrecError, MissingError, SettingError
 from avrec_dag.ledger import Ledger
+from avrec_dag.recommend.exploring import Tried
 from avrec_dag.recommend.models import registry
 from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.storage import Blobs
 
 TABLE, KEY = "recommender", "recommender"
-PEOPLE, QUALITY = "people.safetensors", "quality.safetensors"
+PEOPLE, QUALITY, TRIED = "people.safetensors", "quality.safetensors", "tried.safetensors"
 DEFAULT = "linear+content+popularity"
 """What is blended unless AVREC_RECOMMENDER says otherwise: closed forms, which a CPU fits in seconds."""
 
@@ -57,6 +58,7 @@ class Trained:
         data: Hash of everything it learned from.
         quality: Item -> its quality in [0, 1] as lists use it: that of the last fit from nothing, or of when the item came. What one
             person says of an item moves its quality at once, and must not move everybody's lists before the night.
+        tried: How items were received until that fit, in the order of the blend's items, of which there may be more by now.
     """
 
     blend: Blend
@@ -67,6 +69,7 @@ class Trained:
     learned_on: int
     data: str
     quality: Mapping[str, float]
+    tried: Tried = field(default_factory=Tried)
 
 
 def load(ledger: Ledger, blobs: Blobs) -> Trained:
@@ -86,7 +89,8 @@ def load(ledger: Ledger, blobs: Blobs) -> Trained:
 
     files = {name: blobs.get(f"{row['blob']}/{name}") for name in details["files"]}
     people, scores = arrays(files.pop(PEOPLE))["people"], arrays(files.pop(QUALITY))["quality"].tolist()
+    tried = Tried.load(files.pop(TRIED, None), details.get("refit", ""))
     blend = Blend.load(files)
     quality = {one: score for one, score in zip(blend.items, scores, strict=True) if score >= 0}
-    told = (details["learned_on"], details["data"], quality)
+    told = (details["learned_on"], details["data"], quality, tried)
     return Trained(blend, str(row["version"]), details["models"], details["code"], people, *told)

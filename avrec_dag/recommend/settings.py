@@ -8,5 +8,6 @@ DIVERSITY = 0.3
 PERSONAL = 0.5
 CALIBRATION = 0.0
 PER_CREATOR = 4
+EXPLORATION = 0.1
 TASTE = 0.3
 """Of match against the asker's taste in search, where somebody asks; see `searching`."""

@@ -41,6 +41,8 @@ def _line(reason: Reason, words: Sequence[str]) -> str:
     text = "; ".join([text, *reason.also])
     if place.because == "variety" and reason.part != "none":
         text = f"for a change: {text}"
+    elif place.because == "new":
+        text = "new here: few people have met it" + ("" if reason.part == "none" else f"; {text}")
     elif place.because == "mix":
         text = f"for your mix of classes{f', {place.missing} among them' if place.missing else ''}: {text}"
     return text + ("; more of its creator than usual, as little else is left" if place.beyond_cap else "")

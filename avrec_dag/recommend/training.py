@@ -14,11 +14,14 @@ from avrec_dag.index import ItemIndex
 from avrec_dag.items import Outcome, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import model
+from avrec_dag.recommend.exploring import Tried
 from avrec_dag.recommend.interactions import Histories
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.storing import digest, fields_of, noted, put_files, write
 from avrec_dag.steps import WHOLE, Step
 from avrec_dag.storage import Blobs
+
+_RECEIVED = ["media_ids", "weights", "shown_ids", "shown_n"]
 
 
 def update_recommender(
@@ -55,13 +58,16 @@ def update_recommender(
     if last is None or why:
         blend, data, started = model.unfitted(models), _known(ledger, items), time.monotonic()
         blend.fit(data, seed=seed)
+        tried = Tried.of(ledger.rows("interactions", columns=_RECEIVED), data.items, refit)
     else:
         blend, data, started = last.blend, _known(ledger, _after(last.blend.items, items)), time.monotonic()
         blend.fit_partial(data, seed=seed)
+        tried = last.tried
     learned_on = 0 if last is None or why else last.learned_on + 1
     kept = quality if last is None or why else {**quality, **last.quality}
-    files = {**blend.save(), model.PEOPLE: _people(data.users), model.QUALITY: _scores(kept, blend.items)}
-    told = {"models": models, "code": step.code, "data": version, "people": len(data.users), "items": len(data.items), "why_anew": why,
+    files = {**blend.save(), model.PEOPLE: _people(data.users), model.QUALITY: _scores(kept, blend.items), model.TRIED: tried.save()}
+    told = {"models": models, "code": step.code, "data": version, "refit": tried.stamp, "people": len(data.users),
+               "items": len(data.items), "why_anew": why,
                "learned_on": learned_on, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
     values = {"blob": put_files(blobs, step, model.KEY, wanted, files), "trained_at": datetime.now(UTC), "n_examples": len(data),
               "details": json.dumps({**told, "files": sorted(files)})}  # fmt: skip

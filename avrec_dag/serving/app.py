@@ -47,6 +47,7 @@ class Changed(BaseModel):
     calibration: Share | None = None
     per_creator: Annotated[int, Query(ge=1, le=MOST_PER_CREATOR)] | None = None
     method: Method | None = None
+    exploration: Share | None = None
 
 
 class Asked(Changed):

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
-from avrec_dag.recommend.settings import CALIBRATION, DIVERSITY, PER_CREATOR, PERSONAL, QUALITY, RELEVANCE
+from avrec_dag.recommend.settings import CALIBRATION, DIVERSITY, EXPLORATION, PER_CREATOR, PERSONAL, QUALITY, RELEVANCE
 
 Method = Literal["mmr", "msd", "dpp", "ssd", "swap"]
 """Maximal marginal relevance (Carbonell and Goldstein 1998), max-sum dispersion by greedy choice (Borodin et al. 2017), greedy
@@ -31,6 +31,7 @@ class Changes(TypedDict, total=False):
     calibration: float | None
     per_creator: int | None
     method: str | None
+    exploration: float | None
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Knobs:
         calibration: Of the list so far against the person's own mix of classes, in [0, 1] (see `calibrating`).
         per_creator: At most so many items of one creator on a list, unless nothing else is left; at least 1.
         method: How content is spread.
+        exploration: Of the places of a list, what items that hardly anybody has met may hold at most, in [0, 1]; 0 shows none for being new
+            (see `exploring`).
 
     Raises:
         ValueError: One is outside its range, or relevance, quality and diversity are all 0, so that nothing is left to order by.
@@ -59,9 +62,10 @@ class Knobs:
     calibration: float = CALIBRATION
     per_creator: int = PER_CREATOR
     method: Method = "mmr"
+    exploration: float = EXPLORATION
 
     def __post_init__(self) -> None:
-        for name in ("relevance", "quality", "diversity", "personal", "calibration"):
+        for name in ("relevance", "quality", "diversity", "personal", "calibration", "exploration"):
             if not 0.0 <= getattr(self, name) <= 1.0:  # also refuses NaN
                 raise ValueError(f"{name} must lie in [0, 1], found {getattr(self, name)}")
         if not 1 <= self.per_creator <= MOST_PER_CREATOR:

@@ -14,8 +14,9 @@ from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.recommend.reranking.personal import Population, strength, taste_mix
 from avrec_dag.recommend.reranking.spreading import spread
 
-Because = Literal["score", "variety", "mix"]
-"""Why an item is on a list: its score alone would have put it there; it differs from what stands above it; its class was missing."""
+Because = Literal["score", "variety", "mix", "new"]
+"""Why an item is on a list: its score alone would have put it there; it differs from what stands above it; its class was missing; hardly
+anybody has met it, and it was its turn to be tried (`exploring`)."""
 _MORE = 3
 """The mix of classes is chosen from so many times the places."""
 
