@@ -126,3 +126,21 @@ def test_shares_are_what_parts_add_and_the_named_part_is_the_largest(recommender
     for one in recommender.recommend(PERSON, 20):
         assert sum(map(abs, one.why.shares.values())) == pytest.approx(1, abs=1e-3)
         assert one.why.part in ("none", max(one.why.shares, key=lambda name, shares=one.why.shares: shares[name]))
+
+
+@pytest.mark.parametrize("part", ["behaviour", "content"])
+def test_without_the_items_that_a_reason_names_its_part_and_the_item_fall(recommender, part):
+    place, fused, fell = recommender.catalogue.index.place, recommender.views.fused, []
+    for user_id in recommender.users[::2]:
+        history = recommender.histories.of_user(user_id)
+        scores = blend(recommender.views, history.interactions(place, "", fused), quality=0.1)
+        for one in recommender.recommend(user_id, 20, exploration=0, **ALL):
+            if one.why.part != part or not one.causes:
+                continue
+            column = place[one.media_id]
+            rest = history.within(set(history.opinions) - set(one.causes))
+            without = blend(recommender.views, rest.interactions(place, "", fused), quality=0.1)
+            lost = [parts_of(each, np.array([column]))[part][0] for each in (scores, without)]
+            fell.append(lost[1] < lost[0] and without.final[0, column] < scores.final[0, column])
+    assert len(fell) > 5
+    assert np.mean(fell) > 0.9
