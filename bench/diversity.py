@@ -58,7 +58,7 @@ def made(people: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarra
         within = rng.dirichlet(np.full(TOPICS, 0.5), CLASSES)
         own = taste[kind] * within[kind, topic] * popularity * (0.5 + quality)
         odds = 0.8 * own / own.sum() + 0.2 * popularity / popularity.sum()
-        histories.append(rng.choice(ITEMS, LIKED, replace=False, p=odds))
+        histories.append(rng.permutation(rng.choice(ITEMS, LIKED, replace=False, p=odds)))
     return kind, vectors.astype(np.float32), histories, quality.astype(np.float32)
 
 

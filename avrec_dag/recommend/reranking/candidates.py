@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PER_PLACE = 5
+PER_PLACE = 10
 """Variety may choose among so many times the places of the list: whatever lies deeper is not worth showing for variety's sake."""
-LEAST = 50
+LEAST = 100
 _DECAY, _FLOOR = 0.5, 0.25
 """Each further item of a creator counts half the one before it, never less than a quarter (X's published author diversity scorer, 2023)."""
 
@@ -18,7 +18,7 @@ class Candidates:
 
     Attributes:
         positions: (m,) int64, best first.
-        relevance: (m,) float32 in [0, 1]: the scores, the worst candidate at 0 and the best at 1, each further item of a creator less.
+        relevance: (m,) float32 in [0, 1]: how likely each is the next one liked, the best candidate at 1, each further item of a creator less.
         nth: (m,) int64: how many better items of the same creator stand before each; 0 for an item whose creator nobody named.
     """
 
@@ -32,10 +32,14 @@ def of_scores(
 ) -> Candidates:
     """The best items that may stand on one list together.
 
+    Accuracy is a sum over the chances of what is listed, so what variety costs must be counted in chances, not in scores. The blend learns
+    as a conditional logit (`models.weighing`), in which e to a score is a chance, up to a factor (McFadden 1974); scores standardised over
+    what was not met are near enough to it, as the log-odds that it learns deviate by about 1.
+
     Where so few creators are left that the cap would leave places empty, it is raised for all creators alike, by as little as fills them.
 
     Args:
-        scores: (n,) float; -inf means never.
+        scores: (n,) float, standardised over what may be shown; -inf means never.
         groups: (n,) the group of copies of each item; of each group the best-scored item is taken.
         creators: (n,) the creator of each, -1 where nobody named one.
         k: Places on the list.
@@ -51,9 +55,7 @@ def of_scores(
             break
         width = min(n, 8 * width)
     positions, nth = positions[:wanted], nth[:wanted]
-    relevance = scores[positions].astype(np.float32)
-    spread = float(relevance[0] - relevance[-1]) if len(relevance) else 0.0
-    relevance = (relevance - relevance[-1]) / spread if spread > 0 else np.ones_like(relevance)
+    relevance = np.exp(scores[positions].astype(np.float32) - (scores[positions[0]] if len(positions) else 0.0))
     kept = 1.0 - decay * (1.0 - ((1.0 - _FLOOR) * _DECAY**nth + _FLOOR))
     return Candidates(positions, (relevance * kept).astype(np.float32), nth)
 
