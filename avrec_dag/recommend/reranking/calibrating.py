@@ -1,10 +1,34 @@
-"""A list in the person's own mix of classes: Steck, Calibrated Recommendations, RecSys 2018."""
+"""A list in the person's own mix of classes: Steck, Calibrated Recommendations, RecSys 2018; or chances in that mix, before any list."""
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 _ALPHA = 0.01
 """So much of the wanted mix is blended into the list's, that a class without a place costs much but not without end (Steck, eq. 7)."""
+
+_MOST = 100.0
+"""The chance of a class is moved by this factor at most: a class that was never met, or hardly ever, is not shut out."""
+
+
+def lift(scores: NDArray[np.floating], classes: sp.csr_matrix, wanted: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(classes,) by what the chances of each class are multiplied so that they add up to the person's own mix.
+
+    A classifier's chances are put right for other shares of the classes by the ratio of the shares (Saerens et al., Adjusting the outputs
+    of a classifier to new a priori probabilities, Neural Computation 2002). Here the chance of an item is e to its score, up to a factor.
+
+    Args:
+        scores: (items,) float, standardised; -inf where an item must not be shown.
+        classes: (items, classes) float32 probabilities.
+        wanted: (classes,) the mix, summing to at most 1.
+
+    Returns:
+        In [0.01, 100]; 1 where nothing can be shown.
+    """
+    chances = np.exp(scores.astype(np.float64) - np.max(scores, initial=-np.inf)) if np.isfinite(scores).any() else np.zeros(len(scores))
+    expected = np.asarray(classes.T @ chances).ravel() / max(float(chances.sum()), 1e-300)
+    held = expected > 0
+    return np.clip(np.divide(wanted, expected, out=np.ones(len(expected)), where=held), 1.0 / _MOST, _MOST)
 
 
 def divergence(wanted: NDArray[np.floating], mixes: NDArray[np.floating]) -> NDArray[np.float64]:

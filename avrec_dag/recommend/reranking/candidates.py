@@ -18,7 +18,7 @@ class Candidates:
 
     Attributes:
         positions: (m,) int64, best first.
-        relevance: (m,) float32 in [0, 1]: how likely each is the next one liked, the best candidate at 1, each further item of a creator less.
+        relevance: (m,) float32 in [0, 1]: the chance that each is liked next, the best one's at 1, each further item of a creator less.
         nth: (m,) int64: how many better items of the same creator stand before each; 0 for an item whose creator nobody named.
     """
 

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from avrec_dag.recommend.reranking.calibrating import calibrated
-from avrec_dag.recommend.reranking.candidates import of_scores
+from avrec_dag.recommend.reranking.calibrating import calibrated, lift
+from avrec_dag.recommend.reranking.candidates import Candidates, of_scores
 from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.recommend.reranking.personal import Population, strength, taste_mix
 from avrec_dag.recommend.reranking.spreading import spread
@@ -19,6 +19,8 @@ Because = Literal["score", "variety", "mix", "new"]
 anybody has met it, and it was its turn to be tried (`exploring`)."""
 _MORE = 3
 """The mix of classes is chosen from so many times the places."""
+_LEAST_LIFT = 1e-3
+"""Rounding of the probabilities of classes must not shut an item out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +115,8 @@ class Reranker:
             knobs: What counts how much.
 
         Returns:
-            Chosen for variety, in the order of the scores; no item and no group of copies twice; as many as there are groups
-                to show, up to k.
+            Chosen for variety, in the order of the scores, which calibration moves where the method is `swap`; no item and no group of
+                copies twice; as many as there are groups to show, up to k.
 
         Raises:
             ValueError: k is negative.
@@ -122,29 +124,48 @@ class Reranker:
         if k < 0:
             raise ValueError(f"k must be at least 0, found {k}")
         diversity, cap = self.diversity(liked, knobs), knobs.per_creator
-        found = of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=diversity)
-        calibrate = knobs.calibration > 0 and len(self.shelf.class_names) > 0
+        wanted = taste_mix(liked, self.shelf.classes, self.usual) if knobs.calibration > 0 and self.shelf.class_names else None
+        lifted = None if wanted is None or knobs.method != "swap" else lift(scores, self.shelf.classes, wanted) ** knobs.calibration
+        found = self._found(scores if lifted is None else self._moved(scores, lifted), k, cap, diversity)
+        calibrate = wanted is not None and lifted is None
         order = np.argsort(-found.relevance, kind="stable")
         vectors, reach = self.shelf.vectors[found.positions[order]], k * (_MORE if calibrate else 1)
         varied = order[spread(found.relevance[order], vectors, reach, diversity=diversity, method=knobs.method)].tolist()
-        chosen, raised = varied[:k], {}
-        if calibrate and len(varied) > 1:
-            wanted = taste_mix(liked, self.shelf.classes, self.usual)
-            mix = sp.csr_matrix(self.shelf.classes[found.positions[varied]]).toarray()
-            chosen = [varied[place] for place in calibrated(mix, wanted, k, strength=knobs.calibration)]
-            raised = {place: self._raised(held * (wanted > 0)) for place, held in zip(varied, mix, strict=True)}
+        chosen = self._calibrated(varied, found.positions, wanted, k, knobs) if calibrate and wanted is not None else varied[:k]
         # Which items are chosen makes the list varied, not their order: the best first costs no variety, and gains accuracy.
         chosen.sort()
+        if lifted is None:
+            because = [_because(place, range(k), varied[:k]) for place in chosen]
+        else:
+            by_score = np.flatnonzero(np.isin(found.positions, self._found(scores, k, cap, diversity).positions[:k])).tolist()
+            because = [_because(place, by_score, range(k, len(order))) for place in chosen]
+        towards = lifted > 1.0 if lifted is not None else None if wanted is None else wanted > 0
+        raised = [self._raised(int(found.positions[place]), towards) for place in chosen]
         return [
-            Listed(int(found.positions[place]), because, raised.get(place) if because == "mix" else None, bool(found.nth[place] >= cap))
-            for place, because in ((place, _because(place, varied, k)) for place in chosen)
+            Listed(int(found.positions[place]), why, missing if why == "mix" else None, bool(found.nth[place] >= cap))
+            for place, why, missing in zip(chosen, because, raised, strict=True)
         ]
 
-    def _raised(self, held: NDArray[np.float32]) -> str | None:
+    def _found(self, scores: NDArray[np.floating], k: int, cap: int, decay: float) -> Candidates:
+        return of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=decay)
+
+    def _moved(self, scores: NDArray[np.floating], lifted: NDArray[np.float64]) -> NDArray[np.floating]:
+        """The scores with the chances of each class moved; what has no class, or is none, keeps its chance."""
+        return scores + np.log(np.maximum(1.0 + self.shelf.classes @ (lifted - 1.0), _LEAST_LIFT))
+
+    def _calibrated(self, varied: list[int], positions: NDArray[np.int64], wanted: NDArray[np.float32], k: int, knobs: Knobs) -> list[int]:
+        mix = sp.csr_matrix(self.shelf.classes[positions[varied]]).toarray()
+        return [varied[place] for place in calibrated(mix, wanted, k, strength=knobs.calibration)] if len(varied) > 1 else varied[:k]
+
+    def _raised(self, position: int, towards: NDArray[np.bool_] | None) -> str | None:
+        """The class that an item has most of, among those that lists are moved towards."""
+        if towards is None:
+            return None
+        held = sp.csr_matrix(self.shelf.classes[[position]]).toarray()[0] * towards
         return self.shelf.class_names[int(held.argmax())] if held.any() else None
 
 
-def _because(place: int, varied: Sequence[int], k: int) -> Because:
-    if place < k:
+def _because(place: int, by_score: Sequence[int], by_variety: Sequence[int]) -> Because:
+    if place in by_score:
         return "score"
-    return "variety" if place in varied[:k] else "mix"
+    return "variety" if place in by_variety else "mix"
