@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avrec_dag.recommend.metrics import intra_list_distance
-from avrec_dag.recommend.reranking.calibrating import calibrated, divergence
+from avrec_dag.recommend.reranking.calibrating import calibrated, divergence, lift
 from avrec_dag.recommend.reranking.candidates import best, of_scores
 from avrec_dag.recommend.reranking.curve import Case, best_within, measure, picture
 from avrec_dag.recommend.reranking.knobs import METHODS, Knobs
@@ -108,6 +108,11 @@ def test_further_items_of_a_creator_count_less_the_more_variety_is_wanted_and_de
     n = 5000
     scores = np.linspace(1, 0, n)
     creators = np.where(np.arange(n) < 4900, 0, np.arange(n))
+    np.testing.assert_allclose(
+        of_scores(scores, np.arange(n), np.full(n, -1), 20, per_creator=2, decay=0.0).relevance[:9],
+        np.exp(np.sort(scores)[::-1][:9] - scores.max()),
+        rtol=1e-5,
+    )
     capped = of_scores(scores, np.arange(n), creators, 20, per_creator=2, decay=0.0)
     assert capped.positions[:3].tolist() == [0, 1, 4900]
     assert (capped.nth < 2).all()
@@ -237,6 +242,39 @@ def test_divergence_is_zero_for_the_same_mix_and_positive_else_and_scipy_agrees(
     same, apart = divergence(wanted, np.stack([wanted, other]))
     assert same == pytest.approx(0, abs=1e-12)
     assert apart == pytest.approx(entropy(wanted, 0.99 * other + 0.01 * wanted), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    scores=st.lists(st.floats(-3, 3, width=32), min_size=6, max_size=30),
+    parts=st.lists(st.integers(1, 5), min_size=3, max_size=3),
+    shut=st.booleans(),
+)
+def test_lifted_chances_of_classes_add_up_to_the_mix_and_what_is_barred_has_none(scores, parts, shut):
+    kind, wanted = np.arange(len(scores)) % 3, np.array(parts) / sum(parts)
+    final = np.array(scores, np.float64)
+    final[0] = -np.inf if shut else final[0]
+    found = lift(final, sp.csr_matrix(np.eye(3, dtype=np.float32)[kind]), wanted)
+    chances = np.exp(final) * found[kind]
+    mix = np.bincount(kind, chances, minlength=3) / chances.sum()
+    expected = np.bincount(kind, np.exp(final), minlength=3) / np.exp(final).sum()
+    if (np.abs(np.log(wanted / expected)) < np.log(100)).all():
+        np.testing.assert_allclose(mix, wanted, atol=1e-6)
+    assert ((found >= 0.01) & (found <= 100)).all()
+    assert lift(np.full(len(scores), -np.inf), sp.csr_matrix(np.eye(3, dtype=np.float32)[kind]), wanted).tolist() == [1.0] * 3
+
+
+def test_calibration_before_local_search_raises_a_class_that_was_liked_and_says_so():
+    scores, vectors, kind = POOLS[0]
+    other = next(one for one in kind[np.argsort(-scores)[10:30]] if one not in kind[np.argsort(-scores)[:10]])
+    liked = row_of(dict.fromkeys(np.flatnonzero(kind == other)[:6].tolist(), 1.0), len(scores))
+    reranker, plain = Reranker.of(shelf_of(vectors, kind=kind), liked), set(np.argsort(-scores)[:10].tolist())
+    listed = reranker.listed(scores, liked, 10, Knobs(diversity=0.0, calibration=1.0, method="swap"))
+    assert {one.because for one in listed} <= {"score", "mix"}
+    assert all((one.because == "score") == (one.position in plain) for one in listed)
+    assert {one.missing for one in listed if one.because == "mix"} == {f"class {other:02d}"}
+    varied = reranker.listed(scores, liked, 10, Knobs(diversity=0.7, calibration=0.5, method="swap"))
+    assert "variety" in {one.because for one in varied}
 
 
 def test_what_stands_on_a_list_says_whether_its_score_variety_or_the_mix_put_it_there():

@@ -45,7 +45,8 @@ class Knobs:
         quality: Of taste against quality, in [0, 1]: 0 ignores quality, 1 looks at no taste.
         diversity: Of both against variety of content, in [0, 1]: 0 orders by score, 1 spreads regardless of it.
         personal: How far the variety of somebody's own history moves their diversity, in [0, 1]; 0: the same for all (see `personal`).
-        calibration: Of the list so far against the person's own mix of classes, in [0, 1] (see `calibrating`).
+        calibration: Of the list so far against the person's own mix of classes, in [0, 1] (see `calibrating`). With `swap`, how far the
+            chances of classes are moved to that mix before the search: what was chosen for variety afterwards would be lost to it.
         per_creator: At most so many items of one creator on a list, unless nothing else is left; at least 1.
         method: How content is spread.
         exploration: Of the places of a list, what items that hardly anybody has met may hold at most, in [0, 1]; 0 shows none for being new
