@@ -109,7 +109,7 @@ def test_further_items_of_a_creator_count_less_the_more_variety_is_wanted_and_de
     scores = np.linspace(1, 0, n)
     creators = np.where(np.arange(n) < 4900, 0, np.arange(n))
     np.testing.assert_allclose(
-        of_scores(scores, np.arange(n), np.full(n, -1), 20, per_creator=2, decay=0.0).relevance[:9],
+        of_scores(scores, np.arange(n), np.full(n, -1), 20, per_creator=2, decay=0.0, chances=True).relevance[:9],
         np.exp(np.sort(scores)[::-1][:9] - scores.max()),
         rtol=1e-5,
     )

@@ -126,7 +126,7 @@ class Reranker:
         diversity, cap = self.diversity(liked, knobs), knobs.per_creator
         wanted = taste_mix(liked, self.shelf.classes, self.usual) if knobs.calibration > 0 and self.shelf.class_names else None
         lifted = None if wanted is None or knobs.method != "swap" else lift(scores, self.shelf.classes, wanted) ** knobs.calibration
-        found = self._found(scores if lifted is None else self._moved(scores, lifted), k, cap, diversity)
+        found = self._found(scores if lifted is None else self._moved(scores, lifted), k, knobs, diversity)
         calibrate = wanted is not None and lifted is None
         order = np.argsort(-found.relevance, kind="stable")
         vectors, reach = self.shelf.vectors[found.positions[order]], k * (_MORE if calibrate else 1)
@@ -137,7 +137,7 @@ class Reranker:
         if lifted is None:
             because = [_because(place, range(k), varied[:k]) for place in chosen]
         else:
-            by_score = np.flatnonzero(np.isin(found.positions, self._found(scores, k, cap, diversity).positions[:k])).tolist()
+            by_score = np.flatnonzero(np.isin(found.positions, self._found(scores, k, knobs, diversity).positions[:k])).tolist()
             because = [_because(place, by_score, range(k, len(order))) for place in chosen]
         towards = lifted > 1.0 if lifted is not None else None if wanted is None else wanted > 0
         raised = [self._raised(int(found.positions[place]), towards) for place in chosen]
@@ -146,8 +146,9 @@ class Reranker:
             for place, why, missing in zip(chosen, because, raised, strict=True)
         ]
 
-    def _found(self, scores: NDArray[np.floating], k: int, cap: int, decay: float) -> Candidates:
-        return of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=decay)
+    def _found(self, scores: NDArray[np.floating], k: int, knobs: Knobs, decay: float) -> Candidates:
+        cap, chances = knobs.per_creator, knobs.method == "swap"
+        return of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=decay, chances=chances)
 
     def _moved(self, scores: NDArray[np.floating], lifted: NDArray[np.float64]) -> NDArray[np.floating]:
         """The scores with the chances of each class moved; what has no class, or is none, keeps its chance."""
