@@ -15,7 +15,7 @@ from tests.small_library import DAY, ODD, SOUND
 
 COMMANDS = (
     "demo", "materialize", "status", "search", "similar", "recommend", "classify", "report", "serve", "doctor", "sweep", "erase",
-    "feedback add", "label", "evaluate", "backfill", "reap",
+    "feedback add", "label", "evaluate", "backfill", "reap", "checks",
 )  # fmt: skip
 
 

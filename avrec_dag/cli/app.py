@@ -62,7 +62,12 @@ app.command(
     rich_help_panel=BUILD,
     epilog=_examples("avrec backfill --dry-run", "avrec backfill --window-days 30", "avrec backfill --dry-run --json | jq .seconds"),
 )(building.backfill)
-app.command("status", rich_help_panel=BUILD, epilog=_examples("avrec status", "avrec status --json | jq .assets.frames"))(asking.status)
+app.command(
+    "status", rich_help_panel=BUILD, epilog=_examples("avrec status", "avrec status --watch", "avrec status --json | jq .assets.frames")
+)(asking.status)
+app.command("checks", rich_help_panel=BUILD, epilog=_examples("avrec checks --failed", "avrec checks --day 2026-03-02 --json"))(
+    asking.checks
+)
 app.command(
     "search",
     rich_help_panel=ASK,

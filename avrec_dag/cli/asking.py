@@ -15,23 +15,39 @@ from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes
 Count = Annotated[int, typer.Option("-k", "--count", min=1, max=1000, help="How many.")]
 
 
-def status(as_json: Json = False) -> None:
+def status(
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again until Ctrl-C; into a pipe, whenever something changed.")
+    ] = False,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, metavar="S", help="Seconds between two looks.")] = 5.0,
+    as_json: Json = False,
+) -> None:
     """How many items there are, what is stale, what failed and what the checks say."""
+    from avrec_dag.cli import state, watching
+    from avrec_dag.cli.library import opened
+
+    if watch:
+        watching.watch(lambda: state.status(opened()), state.shown, as_json=as_json, every_s=every_s)
+        return
+    found = state.status(opened())
+    output.show_json(found) if as_json else output.stdout().print(state.shown(found))
+
+
+def checks(
+    day: Annotated[str | None, typer.Option(help="Only this day, YYYY-MM-DD.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only where a promise is broken.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How every check ended when it last ran: passed and failed by table and day, newest day first."""
     from avrec_dag.cli import state
     from avrec_dag.cli.library import opened
 
-    found = state.status(opened())
+    found = [one for one in state.checks(opened()) if day in (None, one["day"]) and (one["broken"] or not failed)]
     if as_json:
         output.show_json(found)
         return
-    checks = found["checks"]
-    output.show_table(
-        ["table", "rows", "stale", "failed"], [[name, one["rows"], one["stale"], one["failed"]] for name, one in found["assets"].items()]
-    )
-    output.stdout().print(
-        f"\n{found['items']} items, {found['warned']} of them with warnings, {found['failed']} unreadable; "
-        f"checks: {checks['passed']} passed, {checks['failed']} failed"
-    )
+    rows = [[one["day"], one["table"], one["passed"], one["failed"], one["broken"]] for one in found]
+    output.show_table(["day", "table", "passed", "failed", "broken promises"], rows)
 
 
 File = Annotated[Path | None, typer.Option(help="A file, of the library or not, that shows or sounds like what you look for.")]

@@ -35,14 +35,19 @@ def show_json(value: object) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table; numbers are set to the right, text is never read as markup."""
+    """Print a table."""
+    stdout().print(table_of(columns, rows, title=title))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> Table:
+    """A table; numbers are set to the right, text is never read as markup."""
     numeric = [bool(rows) and all(isinstance(row[i], int | float) or row[i] == "" for row in rows) for i in range(len(columns))]
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    stdout().print(table)
+    return table
 
 
 def show_ranked(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:

@@ -37,6 +37,15 @@ class FailedCheck:
     blocking: bool
 
 
+class Checked(NamedTuple):
+    """How one check of one table ended on one day; the day is empty for the whole library."""
+
+    table: str
+    check: str
+    day: str
+    passed: bool
+
+
 @dataclass(frozen=True)
 class Ran:
     """What one run did.
@@ -103,12 +112,15 @@ class Runner:
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
-    def checks(self) -> tuple[int, int]:
-        """How many checks (per day, where they have days) passed and failed when they last ran."""
+    def checks(self) -> list[Checked]:
+        """How every check (per day, where it has days) ended when it last ran; one that did not end is left out."""
         keys = list(self._definitions.resolve_asset_graph().asset_check_keys)
         found = self.instance.event_log_storage.get_asset_check_partition_info(keys)
-        statuses = [one.latest_execution_status.value for one in found]
-        return statuses.count("SUCCEEDED"), statuses.count("FAILED")
+        return [
+            Checked(one.check_key.asset_key.to_python_identifier(), one.check_key.name, one.partition_key or "", status == "SUCCEEDED")
+            for one in found
+            if (status := one.latest_execution_status.value) in ("SUCCEEDED", "FAILED")
+        ]
 
     def run(self, job: str, partition: str = "", *, inputs: Sequence[str] = (), catching_up: bool = False) -> Ran:
         """Run one job in this process and say what it did; a step's failure is told, not raised.
