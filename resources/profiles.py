@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
+import dagster as dg
+
 from avrec_dag.errors import SettingError
 from avrec_dag.limits import Limits
 from avrec_dag.media.sampling import Sampling
@@ -34,7 +36,7 @@ class Settings:
     Attributes:
         media: AVREC_MEDIA: the uploads, a folder or `s3://bucket/prefix`.
         store: AVREC_STORE: tables and blobs, a folder or `s3://bucket/prefix`.
-        feedback: AVREC_FEEDBACK: SQLAlchemy URL of the feedback log.
+        feedback: AVREC_FEEDBACK: SQLAlchemy URL of the feedback log; may hold a password.
         feedback_weights: AVREC_FEEDBACK_WEIGHTS: what each kind of event says, a preset or a JSON or TOML file.
         engine: AVREC_ENGINE: `local`, `inline`, `ray` or a Ray address.
         limits: AVREC_LIMITS: what one upload may cost, such as `memory_mb=512,wall_s=60`.
@@ -59,7 +61,7 @@ class Settings:
 
     media: str = "var/media"
     store: str = "var/store"
-    feedback: str = "sqlite:///var/feedback.db"
+    feedback: str = field(default="sqlite:///var/feedback.db", repr=False)
     engine: str = "local"
     encoders: str = "packaged"
     start: date = _START
@@ -173,9 +175,14 @@ class Settings:
                 moderation=self.moderation,
                 recommender=self.recommender,
             ),
-            "feedback": Feedback(url=self.feedback, weights=self.feedback_weights),
+            "feedback": Feedback(url=_unshown("AVREC_FEEDBACK", self.feedback), weights=self.feedback_weights),
             "lists": Lists(**asdict(self.knobs)),
         }
+
+
+def _unshown(name: str, value: str) -> str:
+    """The variable itself in place of a value that may hold a password: Dagster's page shows what a resource is made of."""
+    return dg.EnvVar(name) if "@" in value and os.environ.get(name) == value else value
 
 
 def from_env() -> dict[str, object]:

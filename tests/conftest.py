@@ -4,6 +4,8 @@ from collections.abc import Iterator
 import pytest
 
 from avrec_dag.demo.s3_server import S3Server, serving
+from tests.made_postgres import MISSING, Postgres, programs
+from tests.made_postgres import serving as serving_postgres
 from tests.small_library import Small, build
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every process they start would inherit that.
@@ -30,3 +32,13 @@ def small(tmp_path_factory, worker_id) -> Small:
     """A small library, materialised once for all test processes; copy it before changing it."""
     base = tmp_path_factory.getbasetemp()
     return build(base if worker_id == "master" else base.parent)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server that lives as long as the test session."""
+    pytest.importorskip("psycopg2", reason="needs the extra postgres")
+    if programs() is None:
+        pytest.skip(MISSING)
+    with serving_postgres() as server:
+        yield server

@@ -331,11 +331,11 @@ def test_a_log_that_does_not_open_is_a_sentence(url):
 def test_a_feedback_database_from_before_labels_gains_the_table(tmp_path):
     import sqlalchemy as sa
 
-    from avrec_dag.feedback.database import _METADATA, LOG
+    from avrec_dag.feedback.tables import LOG, METADATA
 
     url = f"sqlite:///{tmp_path}/old.db"
     old = sa.create_engine(url)
-    _METADATA.create_all(old, tables=[LOG])
+    METADATA.create_all(old, tables=[LOG])
     old.dispose()
     log = LabelLog(url)
     assert log.add([said("a.mp4", "cat")]) == Added(1, 0)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import sqlalchemy as sa
 
-from avrec_dag.feedback.database import LOG, Log, insert
+from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import ALIASES, Event, unix_us
+from avrec_dag.feedback.tables import LOG, insert
 
 _CHUNK = 500  # rows per INSERT: 9 columns each stay under SQLite's 32,766 parameters
 
@@ -16,33 +16,37 @@ class FeedbackLog(Log):
     """The durable log of what people did; see `Log` for its URL and who may write."""
 
     def add(self, events: Iterable[Event]) -> int:
-        """Keep the events; those whose event_id is already there are left as they are.
+        """Keep the events, all of them in memory at once; those whose event_id is already there are left as they are.
 
         Returns:
             How many were new. When this returns, they are durable; when it raises, none of this call's events need be.
         """
-        engine, added, stream = self._engine(), 0, iter(events)
-        with engine.begin() as connection:
-            while chunk := {event.event_id: _stored(event) for event in islice(stream, _CHUNK)}:
-                added += connection.execute(insert(engine.dialect.name, LOG, list(chunk.values()))).rowcount
+        rows: dict[str, dict[str, object]] = {}
+        for event in events:
+            rows.setdefault(event.event_id, _stored(event))
+        # In one order for everybody: two that add the same events in two orders would wait for each other in PostgreSQL.
+        ordered, added = [rows[event_id] for event_id in sorted(rows)], 0
+        with self._writing() as connection:
+            for start in range(0, len(ordered), _CHUNK):
+                added += connection.execute(insert(connection.dialect.name, LOG, ordered[start : start + _CHUNK])).rowcount
         return added
 
     def days(self) -> list[str]:
         """Every UTC day with at least one event, oldest first."""
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             return list(connection.scalars(sa.select(LOG.c.day).distinct().order_by(LOG.c.day)))
 
     def counts(self) -> dict[str, int]:
         """Day -> how many events, oldest first."""
         counted = sa.select(LOG.c.day, sa.func.count()).group_by(LOG.c.day).order_by(LOG.c.day)
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
     def events(self, day: str) -> Iterator[Event]:
         """The events of one UTC day in time order, streamed."""
         chosen = sa.select(LOG).where(LOG.c.day == day).order_by(LOG.c.happened_us, LOG.c.event_id)
-        with self._engine().connect().execution_options(yield_per=1000) as connection:
-            for row in connection.execute(chosen):
+        with self._reading() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(chosen):
                 yield _loaded(row._mapping)
 
     def of_user(self, user_id: str, *, since: datetime | None = None, limit: int = 1000) -> list[Event]:
@@ -56,7 +60,7 @@ class FeedbackLog(Log):
         chosen = sa.select(LOG).where(LOG.c.user_id == user_id).order_by(LOG.c.happened_us.desc(), LOG.c.event_id).limit(limit)
         if since is not None:
             chosen = chosen.where(LOG.c.happened_us > unix_us(since))
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             return [_loaded(row._mapping) for row in connection.execute(chosen)][::-1]
 
     def erase_user(self, user_id: str) -> int:

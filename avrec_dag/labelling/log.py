@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from avrec_dag.feedback.database import LABELS, Log, insert
+from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import unix_us
+from avrec_dag.feedback.tables import LABELS, insert
 from avrec_dag.labelling.events import NOBODY, Correction, LabelEvent, newest
 
 _CHUNK = 500
@@ -38,7 +39,7 @@ class LabelLog(Log):
             said: Item -> what it is said to be where no correction speaks of it, kept as `previous`.
         """
         wanted, added = list(corrections), 0
-        with self._writing() as connection:
+        with self._deciding() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 rows = [_stored(event) for event in _next(connection, wanted[start : start + _CHUNK], said or {})]
                 added += connection.execute(insert(connection.dialect.name, LABELS, rows)).rowcount if rows else 0
@@ -46,26 +47,26 @@ class LabelLog(Log):
 
     def history(self, media_id: str) -> list[LabelEvent]:
         """Everything people said of one item, oldest first."""
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             return _events(connection, [media_id])
 
     def newest(self) -> dict[str, LabelEvent]:
         """Item -> the statement that holds, for every item somebody spoke of."""
-        with self._engine().connect().execution_options(yield_per=1000) as connection:
-            return newest(_loaded(row) for row in connection.execute(sa.select(LABELS)).mappings())
+        with self._reading() as connection:
+            return newest(_loaded(row) for row in connection.execution_options(yield_per=1000).execute(sa.select(LABELS)).mappings())
 
     def digest(self) -> str:
         """Hash of everything in the log: equal content, equal hash."""
         total = hashlib.sha256()
         chosen = sa.select(LABELS.c.event_id, LABELS.c.by).order_by(LABELS.c.event_id)
-        with self._engine().connect().execution_options(yield_per=1000) as connection:
-            for event_id, by in connection.execute(chosen):
+        with self._reading() as connection:
+            for event_id, by in connection.execution_options(yield_per=1000).execute(chosen):
                 total.update(f"{event_id}\0{by}\n".encode())
         return total.hexdigest()[:32]
 
     def last_at(self) -> datetime | None:
         """When somebody last said something; None where nobody did."""
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             last = connection.scalar(sa.select(sa.func.max(LABELS.c.happened_us)))
         return None if last is None else _EPOCH + timedelta(microseconds=last)
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from avrec_dag.feedback.database import REVIEWS, Log
+from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import unix_us
+from avrec_dag.feedback.tables import REVIEWS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,7 +54,7 @@ class ReviewLog(Log):
         chosen = sa.select(REVIEWS).order_by(REVIEWS.c.happened_us, REVIEWS.c.review_id)
         if media_id is not None:
             chosen = chosen.where(REVIEWS.c.media_id == media_id)
-        with self._engine().connect() as connection:
+        with self._reading() as connection:
             return [_loaded(row) for row in connection.execute(chosen).mappings()]
 
     def newest(self) -> dict[str, Review]:

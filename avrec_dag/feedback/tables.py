@@ -1,0 +1,70 @@
+"""The tables of the logs of feedback, labels and reviews, for every database that may hold them."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+SCHEMA_VERSION = 1
+"""Of the tables below. It rises when code that knows the version before would read or write them wrongly; a new column alone does not."""
+METADATA = sa.MetaData()
+
+
+def _name(length: int) -> sa.types.TypeEngine[str]:
+    """Text that is compared byte by byte, as SQLite compares: a PostgreSQL in another language would put events in another order."""
+    return sa.String(length).with_variant(sa.String(length, "C"), "postgresql")
+
+
+LOG = sa.Table(
+    "avrec_feedback",
+    METADATA,
+    sa.Column("event_id", _name(200), primary_key=True),
+    sa.Column("user_id", _name(200), nullable=False),
+    sa.Column("media_id", _name(1024), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("text", sa.Text),
+    sa.Column("creator", sa.String(1024)),
+    sa.Column("day", _name(10), nullable=False),
+    sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds: one meaning in every database
+    sa.Index("avrec_feedback_day", "day", "happened_us"),
+    sa.Index("avrec_feedback_user", "user_id", "happened_us"),
+)
+LABELS = sa.Table(
+    "avrec_label_events",
+    METADATA,
+    sa.Column("event_id", _name(32), primary_key=True),
+    sa.Column("media_id", _name(1024), nullable=False),
+    sa.Column("labels", sa.Text, nullable=False),  # JSON list; [] says: none of the classes
+    sa.Column("previous", sa.Text),  # JSON list of what the item was said to be before; null: nothing
+    sa.Column("by", _name(200), nullable=False),
+    sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
+    # By hash in PostgreSQL, whose ordered index takes 2,704 bytes at most: a media_id may have 4,096.
+    sa.Index("avrec_label_events_media", "media_id", mysql_length={"media_id": 255}, postgresql_using="hash"),
+)
+REVIEWS = sa.Table(
+    "avrec_reviews",
+    METADATA,
+    sa.Column("review_id", _name(32), primary_key=True),
+    sa.Column("media_id", _name(1024), nullable=False),
+    sa.Column("decision", sa.String(16), nullable=False),  # allow or block
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("because", sa.Text),
+    sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
+)
+SCHEMA = sa.Table(
+    "avrec_log_schema",
+    METADATA,
+    sa.Column("part", sa.String(16), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+
+def insert(dialect: str, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> sa.Insert:
+    """The statement that adds the rows and passes over those whose key is there."""
+    if dialect == "mysql":
+        return mysql.insert(table).prefix_with("IGNORE").values(rows)
+    if dialect == "postgresql":
+        return postgresql.insert(table).values(rows).on_conflict_do_nothing()
+    return sqlite_dialect.insert(table).values(rows).on_conflict_do_nothing()
