@@ -10,8 +10,8 @@ import dagster as dg
 
 from assets import backfilling, graph
 from assets.results import LISTING
-from avrec_dag import arrivals
-from avrec_dag.errors import MissingError, ReplacedError, SettingError
+from avrec_dag import arrivals, s3
+from avrec_dag.errors import MissingError, ReplacedError, SettingError, UnreachableError
 from avrec_dag.watching import Watch
 from resources.feedback import Feedback
 from resources.media import Media
@@ -74,8 +74,9 @@ def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Med
     hinted, told = notices.receive()
     watch = Watch(media.snapshot(), store.ledger, graph.SETTINGS.start, media.relist_s, partial(_recorded, context.instance))
     try:
-        look = watch.look(known, hinted, now, at_s, first=known.on == "")
-    except (SettingError, ReplacedError, MissingError) as error:
+        with s3.at_once():  # the next look is a few seconds away, and a tick that waits for a minute is ended
+            look = watch.look(known, hinted, now, at_s, first=known.on == "")
+    except (SettingError, ReplacedError, MissingError, UnreachableError) as error:
         return dg.SkipReason(str(error))
     cursor = replace(look.known, told=tuple(told))
     asked = f"{cursor.epoch}.{cursor.asked}"

@@ -4,10 +4,11 @@ import hashlib
 import io
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.fs as pafs
 from avrec_dag import s3
 from avrec_dag.errors import MissingError, SettingError
 
+_T = TypeVar("_T")
 PARTIAL = ".tmp"
 """Ending of a file that is still being written."""
 
@@ -77,6 +79,28 @@ def check(uri: str) -> None:
     if found != pafs.FileType.Directory:
         raise SettingError(f"the store {uri!r}: there is no bucket {bucket!r}; create it or set AVREC_STORE to another one")
     s3.refuse_without_conditions(root)
+
+
+def asked(fs: pafs.FileSystem, path: str, call: Callable[[], _T]) -> _T:
+    """What a look at a store gives; an S3 that does not answer is waited for (`s3.patiently`).
+
+    Args:
+        fs: As `filesystem` gives it.
+        path: Inside it: what is looked at.
+        call: Looks, by way of `fs`.
+
+    Raises:
+        UnreachableError: S3 does not answer.
+        OSError: Whatever else `call` raises.
+    """
+    if isinstance(fs, pafs.LocalFileSystem):
+        return call()
+    try:
+        return s3.patiently(call)
+    except OSError as error:
+        if s3.passing(error):
+            s3.fail(error, path, "read")
+        raise
 
 
 def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer, *, new: bool = False) -> None:
@@ -168,7 +192,7 @@ class Blobs:
     def exists(self, path: str) -> bool:
         """Whether a blob is stored under `path`."""
         fs, root = filesystem(self.uri)
-        return fs.get_file_info(f"{root}/{path}").type == pafs.FileType.File
+        return asked(fs, f"{root}/{path}", lambda: fs.get_file_info(f"{root}/{path}")).type == pafs.FileType.File
 
     def local(self, path: str) -> Path | None:
         """The blob as a file on this machine, where the store is a folder."""

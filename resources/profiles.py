@@ -53,7 +53,7 @@ class Settings:
         moderation: AVREC_MODERATION: the model that scores pictures: packaged, off or hub:NAME.
         moderation_policy: AVREC_MODERATION_POLICY: what scores lead to, `hold=0.6,block=0.9` or a JSON file.
         recommender: AVREC_RECOMMENDER: the models that recommend, joined by `+`.
-        s3: AVREC_S3_ADDRESSING, _ENCRYPTION and _REQUESTER_PAYS: how S3 is asked, beyond what the AWS variables say.
+        s3: AVREC_S3_ADDRESSING, _ENCRYPTION, _REQUESTER_PAYS and _PATIENCE_S: how S3 is asked, beyond what the AWS variables say.
         failure_webhook: AVREC_FAILURE_WEBHOOK: where failed runs are told by POST, an http or https address; a secret.
         log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.

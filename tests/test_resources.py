@@ -114,6 +114,7 @@ def test_an_unreachable_s3_is_a_setting_error(monkeypatch):
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_MAX_ATTEMPTS": "1",
+        "AVREC_S3_PATIENCE_S": "0",
     }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingError, match="s3://films"):

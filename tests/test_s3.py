@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from moto.server import ThreadedMotoServer
 from avrec_dag import s3
 from avrec_dag.engine.base import attempt
 from avrec_dag.errors import MissingError, ReplacedError, SettingError, UnreachableError
-from avrec_dag.items import Item
+from avrec_dag.items import Item, Row
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.s3 import Access, S3File, objects
@@ -163,14 +164,22 @@ def test_bodies_that_break_off_are_asked_for_again(root, proxy):
     assert proxy.break_after == []
 
 
-def test_when_nothing_answers_no_item_is_blamed(root, proxy, monkeypatch):
+@pytest.mark.parametrize("fault", [{"refuse": 1_000}, {"status": 500}, {"status": 503}])
+def test_when_nothing_answers_no_item_is_blamed(root, proxy, monkeypatch, fault):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    proxy.refuse = 1_000
+    monkeypatch.setenv("AVREC_S3_PATIENCE_S", "0")
+    proxy.set(**fault)
 
     def task(items):
         return [S3File(f"{root}/x") for _ in items]
 
-    for fails in (lambda: s3.put(f"{root}/x", b"1"), lambda: s3.delete(f"{root}/x"), lambda: attempt(task, [Item("a", "1", "all")])):
+    for fails in (
+        lambda: s3.put(f"{root}/x", b"1"),
+        lambda: s3.delete(f"{root}/x"),
+        lambda: attempt(task, [Item("a", "1", "all")]),
+        lambda: Ledger(f"s3://{root}").rows("frames"),
+        lambda: Blobs(f"s3://{root}").exists("x"),
+    ):
         with pytest.raises(UnreachableError, match="nothing is lost, the next run goes on from here"):
             fails()
 
@@ -180,6 +189,43 @@ def test_requests_are_tried_again_until_the_server_is_back(root, proxy):
     proxy.refuse = 2
     s3.put(f"{root}/x", b"1")
     assert (read(f"{root}/x"), proxy.refuse) == (b"1", 0)
+
+
+@pytest.mark.parametrize("fault", [{"refuse": 1_000}, {"status": 500}])
+def test_work_under_way_waits_for_s3_to_come_back(root, proxy, monkeypatch, fault, caplog):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # the client's own retries would be over by then anyway
+    monkeypatch.setattr(s3.patience, "_FIRST_S", 0.1)
+    ledger, blobs = Ledger(f"s3://{root}"), Blobs(f"s3://{root}")
+    path = blobs.put("frames", "k", "v", "x", b"1")
+    for work in (
+        lambda: ledger.append("frames", "2026-01-01", [Row("a", "1")]),
+        lambda: blobs.get(path) == b"1" or pytest.fail("other bytes"),
+        lambda: ledger.rows("frames").num_rows == 1 or pytest.fail("other rows"),
+        lambda: MediaSource(f"s3://{root}").list(),
+    ):
+        proxy.set(**fault)
+        back = threading.Timer(0.2, proxy.set)
+        back.start()
+        work()
+        assert not back.is_alive(), "it was done before S3 was back"
+    assert "does not answer" in caplog.text
+    proxy.set(**fault)
+    with s3.at_once(), pytest.raises(UnreachableError):
+        ledger.rows("frames")
+
+
+def test_a_refusal_is_not_waited_for(root, monkeypatch):
+    monkeypatch.setattr(s3.patience.time, "sleep", lambda _: pytest.fail("waited"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    s3.access._client.cache_clear()
+    with pytest.raises(OSError, match="InvalidAccessKeyId"):
+        s3.put(f"{root}/x", b"1")
+
+
+def test_what_is_not_there_is_not_waited_for(root, monkeypatch):
+    monkeypatch.setattr(s3.patience.time, "sleep", lambda _: pytest.fail("waited"))
+    with pytest.raises(MissingError):
+        S3File(f"{root}/missing")
 
 
 def test_tls_with_an_authority_of_ones_own(s3_server, s3_store, tmp_path, monkeypatch):
@@ -243,6 +289,9 @@ def test_the_bucket_is_addressed_as_asked(monkeypatch, addressing, host):
         ("AVREC_S3_ENCRYPTION", "rot13"),
         ("AVREC_S3_ENCRYPTION", "kms"),
         ("AVREC_S3_REQUESTER_PAYS", "maybe"),
+        ("AVREC_S3_PATIENCE_S", "a minute"),
+        ("AVREC_S3_PATIENCE_S", "nan"),
+        ("AVREC_S3_PATIENCE_S", "-1"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(name, value):
@@ -252,7 +301,7 @@ def test_a_wrong_setting_is_one_sentence(name, value):
 
 def test_settings_are_read_as_written():
     env = {"AVREC_S3_ADDRESSING": "Virtual", "AVREC_S3_ENCRYPTION": "aws:kms:arn:aws:kms:eu-1:1:key/2", "AVREC_S3_REQUESTER_PAYS": "yes"}
-    access = Access.read(env)
-    assert access == Access("virtual", "aws:kms:arn:aws:kms:eu-1:1:key/2", True)
+    access = Access.read(env | {"AVREC_S3_PATIENCE_S": "7.5"})
+    assert access == Access("virtual", "aws:kms:arn:aws:kms:eu-1:1:key/2", True, 7.5)
     assert access.writes == {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-1:1:key/2"}
     assert (Access.read({}).asks, Access.read({}).writes) == ({}, {})

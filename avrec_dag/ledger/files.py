@@ -19,7 +19,7 @@ from avrec_dag.errors import AvrecError, SettingError
 from avrec_dag.ledger.newest import newest
 from avrec_dag.schema import TABLES
 from avrec_dag.steps import WHOLE
-from avrec_dag.storage import filesystem, remove, write
+from avrec_dag.storage import asked, filesystem, remove, write
 
 TOMBSTONE_S = 7 * 86_400
 """A tombstone outlives every writer that may still add an older row of its key."""
@@ -80,9 +80,11 @@ class TableFiles:
         merged files after those they replace.
         """
         fs, _ = filesystem(self.uri)
-        selector = pafs.FileSelector(_folder(self.base, partition), recursive=True, allow_not_found=True)
+        folder = _folder(self.base, partition)
+        selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
         listings = 2 if isinstance(fs, pafs.LocalFileSystem) else 1
-        return sorted({f.path for _ in range(listings) for f in fs.get_file_info(selector) if f.path.endswith(".parquet")})
+        found = (f.path for _ in range(listings) for f in asked(fs, folder, lambda: fs.get_file_info(selector)))
+        return sorted({path for path in found if path.endswith(".parquet")})
 
     def read(self, partition: str | None, columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
         """All stored rows, old ones included, with the named columns and `partition`.
@@ -102,7 +104,7 @@ class TableFiles:
 
     def _all_there(self, paths: list[str]) -> bool:
         fs, _ = filesystem(self.uri)
-        return all(info.type == pafs.FileType.File for info in fs.get_file_info(paths))
+        return all(info.type == pafs.FileType.File for info in asked(fs, self.base, lambda: fs.get_file_info(paths)))
 
     def _read(self, paths: list[str], columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
         schema = self.schema.append(pa.field("partition", pa.string()))
@@ -117,7 +119,7 @@ class TableFiles:
             filesystem=fs,
             partitions=[ds.field("partition") == path.split("/")[-2] for path in paths],
         )
-        return dataset.to_table(columns=wanted, filter=where)
+        return asked(fs, self.base, lambda: dataset.to_table(columns=wanted, filter=where))
 
     def add(self, partition: str, rows: pa.Table) -> str:
         """Store rows, in the columns of `schema`, under a name of their own; returns the file's path."""

@@ -11,7 +11,7 @@ import pyarrow.fs as pafs
 from avrec_dag.ledger.files import TableFiles
 from avrec_dag.ledger.newest import live, only
 from avrec_dag.schema import TABLES
-from avrec_dag.storage import PARTIAL, Blobs, filesystem, remove
+from avrec_dag.storage import PARTIAL, Blobs, asked, filesystem, remove
 
 NAMING = ("blob", "picture", "curve_picture")
 """Columns that hold the path of a blob or of a prefix of blobs."""
@@ -101,11 +101,11 @@ def _by_prefix(files: Iterator[pafs.FileInfo], root: str) -> dict[str, list[pafs
 
 
 def _folders(fs: pafs.FileSystem, path: str) -> list[str]:
-    found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    found = asked(fs, path, lambda: fs.get_file_info(pafs.FileSelector(path, allow_not_found=True)))
     return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
 
 
 def files_in(fs: pafs.FileSystem, path: str) -> Iterator[pafs.FileInfo]:
     """Every file below a folder."""
     selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
-    return (info for info in fs.get_file_info(selector) if info.type == pafs.FileType.File)
+    return (info for info in asked(fs, path, lambda: fs.get_file_info(selector)) if info.type == pafs.FileType.File)

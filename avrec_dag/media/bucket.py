@@ -36,8 +36,9 @@ class Bucket:
         return f"{prefix}/" if prefix else ""
 
     def check(self) -> None:
-        """Raise `SettingError` when it cannot be listed."""
-        self._call(lambda client: client.list_objects_v2(**self._where(""), MaxKeys=1))
+        """Raise `SettingError` when it cannot be listed; at once, as a wrong setting is likelier than a network that is gone."""
+        with s3.at_once():
+            self._call(lambda client: client.list_objects_v2(**self._where(""), MaxKeys=1))
 
     def below(self, folder: str) -> Iterator[Upload]:
         """Every upload below a folder of the library; all of them for an empty one."""
@@ -73,7 +74,7 @@ class Bucket:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return call(s3.client())
+            return s3.patiently(lambda: call(s3.client()))
         except (BotoCoreError, ClientError) as error:
             raise SettingError(
                 f"AVREC_MEDIA: {self.uri} cannot be listed ({error}); "

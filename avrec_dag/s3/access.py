@@ -9,6 +9,7 @@ from typing import Any
 from avrec_dag.errors import SettingError
 
 CONNECT_S, READ_S, ATTEMPTS = 5, 30, 6
+_MOST_PATIENCE_S = 3600
 _ADDRESSING, _YES, _NO = ("auto", "path", "virtual"), ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -20,11 +21,13 @@ class Access:
         addressing: AVREC_S3_ADDRESSING: `path`, `virtual`, or `auto`: path style wherever an endpoint is named.
         encryption: AVREC_S3_ENCRYPTION: what writes ask for: nothing, `AES256`, `aws:kms` or `aws:kms:KEY`.
         requester_pays: AVREC_S3_REQUESTER_PAYS: whether requests agree to be charged for.
+        patience_s: AVREC_S3_PATIENCE_S: seconds for which a work under way waits for an S3 that does not answer.
     """
 
     addressing: str = "auto"
     encryption: str = ""
     requester_pays: bool = False
+    patience_s: float = 120.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> "Access":
@@ -43,7 +46,7 @@ class Access:
         pays = env.get("AVREC_S3_REQUESTER_PAYS", "").strip().lower()
         if pays not in (*_YES, *_NO):
             raise _wrong("AVREC_S3_REQUESTER_PAYS", pays, "1 or 0")
-        return cls(addressing, encryption, pays in _YES)
+        return cls(addressing, encryption, pays in _YES, _seconds(env, "AVREC_S3_PATIENCE_S", cls.patience_s))
 
     @property
     def asks(self) -> dict[str, str]:
@@ -56,6 +59,17 @@ class Access:
         if self.encryption.startswith("aws:kms:"):
             return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.encryption.removeprefix("aws:kms:")}
         return {"ServerSideEncryption": self.encryption} if self.encryption else {}
+
+
+def _seconds(env: Mapping[str, str], name: str, usual: float) -> float:
+    text = env.get(name, "").strip()
+    try:
+        found = float(text or usual)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= _MOST_PATIENCE_S:  # also refuses NaN
+        raise _wrong(name, text, f"seconds from 0 to {_MOST_PATIENCE_S}")
+    return found
 
 
 def _wrong(name: str, found: str, expected: str) -> SettingError:

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from avrec_dag.errors import AvrecError, SettingError
 from avrec_dag.s3.access import identity
-from avrec_dag.s3.objects import delete, get, put, status
+from avrec_dag.s3.objects import delete, get, put
+from avrec_dag.s3.patience import status
 
 
 def refuse_without_conditions(root: str) -> None:

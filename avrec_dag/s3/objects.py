@@ -1,17 +1,15 @@
 """Writing, deleting and small reads of objects, and what an answer that fails means."""
 
-import random
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
 
 from avrec_dag.errors import UnreachableError
 from avrec_dag.s3.access import Access, client, endpoint
+from avrec_dag.s3.patience import passing, patiently, status
 
 PART_BYTES = 32 << 20
 """Larger writes go in parts of this size: a broken connection then costs one part, not the whole."""
-_BUSY = (429, 502, 503, 504)
 
 
 def split(path: str) -> dict[str, str]:
@@ -37,11 +35,7 @@ def put(path: str, data: bytes | memoryview, *, new: bool = False) -> None:
 
     condition = {"IfNoneMatch": "*"} if new else {}
     try:
-        if len(data) <= PART_BYTES:
-            access = Access.read()
-            client().put_object(**split(path), **access.asks, **access.writes, **condition, Body=bytes(data))
-        else:
-            _put_parts(path, memoryview(data), condition)
+        patiently(lambda: _put(path, data, condition))
     except ClientError as error:
         if new and status(error) == 412:
             # The answer to an earlier attempt may have been lost on the way: then what is stored is ours.
@@ -51,6 +45,14 @@ def put(path: str, data: bytes | memoryview, *, new: bool = False) -> None:
         fail(error, path, "stored")
     except BotoCoreError as error:
         fail(error, path, "stored")
+
+
+def _put(path: str, data: bytes | memoryview, condition: Mapping[str, str]) -> None:
+    if len(data) > PART_BYTES:
+        _put_parts(path, memoryview(data), condition)
+        return
+    access = Access.read()
+    client().put_object(**split(path), **access.asks, **access.writes, **condition, Body=bytes(data))
 
 
 def _put_parts(path: str, data: memoryview, condition: Mapping[str, str]) -> None:
@@ -75,7 +77,7 @@ def get(path: str, **conditions: str) -> bytes:
     Raises:
         botocore.exceptions.ClientError: As S3 answers, a condition that does not hold among it.
     """
-    return client().get_object(**split(path), **Access.read().asks, **conditions)["Body"].read()
+    return patiently(lambda: client().get_object(**split(path), **Access.read().asks, **conditions)["Body"].read())
 
 
 def delete(path: str) -> None:
@@ -83,15 +85,9 @@ def delete(path: str) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client().delete_object(**split(path), **Access.read().asks)
+        patiently(lambda: client().delete_object(**split(path), **Access.read().asks))
     except (BotoCoreError, ClientError) as error:
         fail(error, path, "deleted")
-
-
-def status(error: BaseException) -> int:
-    """The HTTP status of what S3 answered; 0 where it did not answer."""
-    answer = getattr(error, "response", None) or {}
-    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def fail(error: Exception, path: str, done: str) -> NoReturn:
@@ -101,7 +97,7 @@ def fail(error: Exception, path: str, done: str) -> NoReturn:
         UnreachableError: S3 is busy, or does not answer at all.
         OSError: It answers, and will not have this.
     """
-    if status(error) in _BUSY or (not status(error) and not _answers(path)):
+    if passing(error) or (not status(error) and not _answers(path)):
         raise UnreachableError(
             f"s3://{path} cannot be {done}: S3 at {endpoint() or 'AWS'} does not answer ({error}); "
             "nothing is lost, the next run goes on from here once it does"
@@ -116,12 +112,7 @@ def _answers(path: str) -> bool:
     try:
         client().head_bucket(Bucket=split(path)["Bucket"])
     except ClientError as error:
-        return status(error) not in _BUSY
+        return not passing(error)
     except BotoCoreError:
         return False
     return True
-
-
-def pause(attempt: int) -> None:
-    """Wait before another attempt: up to 0.2 s, 0.4 s, 0.8 s ..., by chance, so that many readers do not return at once."""
-    time.sleep(random.uniform(0, 0.2 * 2**attempt))

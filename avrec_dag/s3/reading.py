@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 from avrec_dag.errors import MissingError, ReplacedError
 from avrec_dag.s3.access import Access, client
-from avrec_dag.s3.objects import fail, pause, split, status
+from avrec_dag.s3.objects import fail, split
+from avrec_dag.s3.patience import patiently, status
 
 BLOCK_BYTES = 1 << 20
 MOST_BLOCKS = 16
 """Kept per open file: films whose sound lies far from their pictures jump to and fro between the two."""
 _MOST_AHEAD = 8
-_BODIES = 4
 
 
 class S3File(io.RawIOBase):
@@ -105,36 +105,33 @@ class S3File(io.RawIOBase):
             oldest = next(one for one in self._blocks if one != number)
             del self._blocks[oldest]
 
-    def _get(self, first: int, last: int, attempt: int = 0) -> tuple[dict[str, Any], bytes]:
+    def _get(self, first: int, last: int) -> tuple[dict[str, Any], bytes]:
         """One range; a body that breaks off is asked for again, which botocore's own retries do not do."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        where = {**split(self._path), **Access.read().asks, **self._pin}
         try:
-            answer = client().get_object(**where, Range=f"bytes={first}-{last}")
+            return patiently(lambda: self._ranged(first, last))
         except ClientError as error:
             if status(error) == 416 and first == 0:
                 return self._empty()
             self._fail(error)
         except BotoCoreError as error:
             self._fail(error)
+
+    def _ranged(self, first: int, last: int) -> tuple[dict[str, Any], bytes]:
+        where = {**split(self._path), **Access.read().asks, **self._pin}
+        answer = client().get_object(**where, Range=f"bytes={first}-{last}")
         # A store that ignores If-Match is found out here.
         if self._pin.get("IfMatch", answer.get("ETag")) != answer.get("ETag"):
             raise self._replaced()
-        try:
-            return answer, answer["Body"].read()
-        except BotoCoreError as error:
-            if attempt == _BODIES - 1:
-                self._fail(error)
-        pause(attempt)
-        return self._get(first, last, attempt + 1)
+        return answer, answer["Body"].read()
 
     def _empty(self) -> tuple[dict[str, Any], bytes]:
         """An object of no bytes has no first byte to ask for."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return client().get_object(**split(self._path), **Access.read().asks, **self._pin), b""
+            return patiently(lambda: client().get_object(**split(self._path), **Access.read().asks, **self._pin)), b""
         except (BotoCoreError, ClientError) as error:
             self._fail(error)
 
