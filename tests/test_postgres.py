@@ -177,7 +177,7 @@ def test_a_restart_between_two_calls_is_not_noticed_and_one_that_stays_away_is_a
 def test_a_connection_lost_in_the_middle_keeps_nothing_and_says_so(postgres, log):
     log.add([event()])
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'avrec' AND state = 'idle in transaction'"
-    with pytest.raises(UnreachableError, match="went away; nothing of this call was kept"), log._writing() as connection:
+    with pytest.raises(UnreachableError, match="went away; nothing of this call was kept"), log.writing() as connection:
         connection.exec_driver_sql("DELETE FROM avrec_feedback")
         postgres.run(kill)
         connection.exec_driver_sql("DELETE FROM avrec_feedback")

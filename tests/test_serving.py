@@ -271,3 +271,23 @@ def test_a_person_likes_skips_and_searches_in_two_languages(address, width):
         assert tab.locator("#like").inner_text().endswith("喜欢")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []
+
+
+@CHROMIUM
+def test_a_like_that_the_service_cannot_keep_waits_in_the_browser_and_goes_with_the_next(address, served):
+    with opened(address) as (tab, complaints):
+        tab.wait_for_selector("#list li")
+        who = tab.locator("#who").input_value()
+        refused = {"status": 503, "json": {"detail": "not now"}}
+        tab.route("**/v1/feedback", lambda route: route.fulfill(**refused))
+        tab.locator("#like").click()
+        tab.wait_for_selector("#said.on")
+        assert "kept in this browser" in tab.locator("#said").inner_text()
+        assert served.log.of_user(who) == []
+        tab.unroute("**/v1/feedback")
+        tab.reload()
+        tab.wait_for_selector("#list li")
+        tab.locator("#skip").click()
+        tab.wait_for_function("() => localStorage.getItem('avrec-unsent') === '[]'")
+    assert [one.kind for one in served.log.of_user(who)] == ["like", "skip"]
+    assert all("503" in one for one in complaints)

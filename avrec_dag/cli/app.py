@@ -136,4 +136,7 @@ feedback.command("import", epilog=_examples("avrec feedback import events.jsonl"
     feeding.import_file
 )
 feedback.command("list", epilog=_examples("avrec feedback list", "avrec feedback list ada -n 20 --json"))(feeding.list_events)
+feedback.command("copy", epilog=_examples("AVREC_FEEDBACK=postgresql://avrec@db/avrec avrec feedback copy sqlite:///var/feedback.db"))(
+    feeding.copy
+)
 app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)

@@ -84,6 +84,37 @@ def _told(added: int, read: int, bad: list[tuple[int, str]], as_json: bool) -> N
         output.stdout().print(f"{added} added, {read - added} were there already{f', {len(bad)} bad lines left out' if bad else ''}")
 
 
+def copy(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="SQLAlchemy address of the log to copy; its password may be in PGPASSWORD.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Copy another log (events, labels, reviews) into that of AVREC_FEEDBACK, row by row as they are; again, it adds what came since.
+
+    Stop what writes into the old one first. What differs or cannot be kept is named and counted, and the exit code is 1. Whoever was
+    erased from the new log alone would come back.
+    """
+    from dataclasses import asdict
+
+    from avrec_dag.cli.library import opened
+    from avrec_dag.feedback import copying
+
+    library = opened()
+    copied = copying.copy(copying.source(source, other_than=library.settings.feedback), library.log)
+    for table, one in copied.items():
+        for key, why in one.named:
+            output.say(f"{table} {key}: {why}")
+    counts = {table: {name: n for name, n in asdict(one).items() if name != "named"} for table, one in copied.items()}
+    if as_json:
+        output.show_json(counts)
+    else:
+        columns = ["read", "added", "there", "differing", "refused"]
+        output.show_table(["table", *columns], [[table, *(one[name] for name in columns)] for table, one in counts.items()])
+    if any(one.differing or one.refused for one in copied.values()):
+        raise typer.Exit(1)
+
+
 def list_events(
     user: Annotated[str | None, typer.Argument(help="Whose; nobody: how many events each day has.")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, max=100_000, help="The newest so many.")] = 50,

@@ -53,12 +53,13 @@ class Log:
             return self._opened
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection."""
         with self._asked() as engine, engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
         """A transaction."""
         with self._asked() as engine, engine.begin() as connection:
             yield connection
@@ -69,7 +70,7 @@ class Log:
 
         SQLite takes the lock at once, as a reader that turns writer never waits for it; PostgreSQL would let two read the same.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             elif connection.dialect.name == "postgresql":
@@ -78,10 +79,10 @@ class Log:
 
     def _overwrite(self, statement: sa.Delete | sa.Update) -> int:
         """Delete or change rows so that SQLite keeps no old bytes of them; returns how many they were."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             count = connection.execute(statement).rowcount
         if self._engine().dialect.name == "sqlite":
-            with self._reading() as connection:  # else the old text lives on in the write-ahead file
+            with self.reading() as connection:  # else the old text lives on in the write-ahead file
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
         return count
 

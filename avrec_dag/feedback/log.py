@@ -26,26 +26,26 @@ class FeedbackLog(Log):
             rows.setdefault(event.event_id, _stored(event))
         # In one order for everybody: two that add the same events in two orders would wait for each other in PostgreSQL.
         ordered, added = [rows[event_id] for event_id in sorted(rows)], 0
-        with self._writing() as connection:
+        with self.writing() as connection:
             for start in range(0, len(ordered), _CHUNK):
                 added += connection.execute(insert(connection.dialect.name, LOG, ordered[start : start + _CHUNK])).rowcount
         return added
 
     def days(self) -> list[str]:
         """Every UTC day with at least one event, oldest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return list(connection.scalars(sa.select(LOG.c.day).distinct().order_by(LOG.c.day)))
 
     def counts(self) -> dict[str, int]:
         """Day -> how many events, oldest first."""
         counted = sa.select(LOG.c.day, sa.func.count()).group_by(LOG.c.day).order_by(LOG.c.day)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
     def events(self, day: str) -> Iterator[Event]:
         """The events of one UTC day in time order, streamed."""
         chosen = sa.select(LOG).where(LOG.c.day == day).order_by(LOG.c.happened_us, LOG.c.event_id)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for row in connection.execution_options(yield_per=1000).execute(chosen):
                 yield _loaded(row._mapping)
 
@@ -60,7 +60,7 @@ class FeedbackLog(Log):
         chosen = sa.select(LOG).where(LOG.c.user_id == user_id).order_by(LOG.c.happened_us.desc(), LOG.c.event_id).limit(limit)
         if since is not None:
             chosen = chosen.where(LOG.c.happened_us > unix_us(since))
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_loaded(row._mapping) for row in connection.execute(chosen)][::-1]
 
     def erase_user(self, user_id: str) -> int:

@@ -47,26 +47,26 @@ class LabelLog(Log):
 
     def history(self, media_id: str) -> list[LabelEvent]:
         """Everything people said of one item, oldest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _events(connection, [media_id])
 
     def newest(self) -> dict[str, LabelEvent]:
         """Item -> the statement that holds, for every item somebody spoke of."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return newest(_loaded(row) for row in connection.execution_options(yield_per=1000).execute(sa.select(LABELS)).mappings())
 
     def digest(self) -> str:
         """Hash of everything in the log: equal content, equal hash."""
         total = hashlib.sha256()
         chosen = sa.select(LABELS.c.event_id, LABELS.c.by).order_by(LABELS.c.event_id)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for event_id, by in connection.execution_options(yield_per=1000).execute(chosen):
                 total.update(f"{event_id}\0{by}\n".encode())
         return total.hexdigest()[:32]
 
     def last_at(self) -> datetime | None:
         """When somebody last said something; None where nobody did."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             last = connection.scalar(sa.select(sa.func.max(LABELS.c.happened_us)))
         return None if last is None else _EPOCH + timedelta(microseconds=last)
 

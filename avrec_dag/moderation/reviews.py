@@ -46,7 +46,7 @@ class ReviewLog(Log):
             "because": review.because or None,
             "happened_us": unix_us(review.at),
         }
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(sa.insert(REVIEWS).values(values))
 
     def history(self, media_id: str | None = None) -> list[Review]:
@@ -54,7 +54,7 @@ class ReviewLog(Log):
         chosen = sa.select(REVIEWS).order_by(REVIEWS.c.happened_us, REVIEWS.c.review_id)
         if media_id is not None:
             chosen = chosen.where(REVIEWS.c.media_id == media_id)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_loaded(row) for row in connection.execute(chosen).mappings()]
 
     def newest(self) -> dict[str, Review]:

@@ -1,6 +1,7 @@
 """The service itself: thin routes over `Live`; an id is looked up in the ledger and never used as a path."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
-from avrec_dag.errors import MissingError, WithheldError
+from avrec_dag.errors import MissingError, SettingError, UnreachableError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.limits import Limits
@@ -26,7 +27,9 @@ from avrec_dag.serving.live import Live
 from avrec_dag.serving.searching import Count, Share
 from avrec_dag.storage import Blobs
 
+_LOG = logging.getLogger(__name__)
 MOST_EVENTS = 500
+RETRY_AFTER_S = 5
 UserId = Annotated[str, InPath(min_length=1, max_length=200)]
 MediaId = Annotated[str, InPath(min_length=1, max_length=1024)]
 
@@ -123,11 +126,16 @@ def _answers(app: FastAPI, live: Live) -> None:
 
     @app.post("/v1/feedback")
     def feedback(batch: Batch) -> dict[str, int]:
-        """Keep a batch of events; nothing of it is kept where one names an unknown item."""
+        """Keep a batch of events; nothing of it is kept where one names an unknown item, and 503 says that the log does not answer."""
         unknown = live.unknown([event.media_id for event in batch.events if event.media_id])
         if unknown:
             raise HTTPException(422, f"{unknown[0]!r} is not in the library, so none of the {len(batch.events)} events was kept")
-        added = live.log.add(batch.events)
+        try:
+            added = live.log.add(batch.events)
+        except (UnreachableError, SettingError) as error:
+            _LOG.warning("%s events were not kept: %s", len(batch.events), error)
+            told = "the feedback log does not answer, so the events were not kept: send the same batch again; what is kept counts once"
+            raise HTTPException(503, told, {"Retry-After": str(RETRY_AFTER_S)}) from None
         return {"added": added, "known": len(batch.events) - added}
 
     @app.get("/healthz")

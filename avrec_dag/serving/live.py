@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avrec_dag.engine import Local
-from avrec_dag.errors import AvrecError, MissingError, WithheldError
+from avrec_dag.errors import AvrecError, MissingError, SettingError, UnreachableError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.limits import Limits
@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S, _WAIT_S = 5.0, 2.0
 """A request waits at most so long for a newer view of the library."""
 _RECENT_EVENTS = 500
+NOT_HEARD = "what you did since the tables were last written is not known, as the feedback log does not answer"
 DECODING_AT_ONCE = 2
 """Files that were sent are looked at in so many processes, which start with the first."""
 _TABLES = (
@@ -86,11 +87,15 @@ class Live:
         self._looked_s = 0.0
 
     def recommend(self, user_id: str, k: int, knobs: Knobs, context: Context) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """A list that knows everything the person did until now, whatever the tables know; and what of the context it could not use."""
+        """A list that knows everything the person did until now, whatever the tables know; and notes.
+
+        They say what of the context it could not use, and where the log does not answer, that the list knows the tables alone.
+        """
         now = self._current()
         usable, notes = now.recommender.usable(context)
-        found = now.recommender.recommend(user_id, k, events=self._events(now, user_id), context=usable, **asdict(knobs))
-        return self._told(now, found), notes
+        events = self._events(now, user_id)
+        found = now.recommender.recommend(user_id, k, events=events or (), context=usable, **asdict(knobs))
+        return self._told(now, found), notes if events is not None else (*notes, NOT_HEARD)
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
         """Items like one item; MissingError for an unknown one."""
@@ -104,7 +109,7 @@ class Live:
         from avrec_dag.recommend.queries import Query
 
         now = self._current()
-        events = self._events(now, user_id) if user_id is not None else ()
+        events = (self._events(now, user_id) if user_id is not None else None) or ()
         return self._told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
 
     def example(self, content: bytes, part: "Part") -> "Example":
@@ -121,9 +126,14 @@ class Live:
         """Stop the processes that decode."""
         self._apart.close()
 
-    def _events(self, now: Loaded, user_id: str) -> list[Event]:
-        """What somebody did lately with items that there are."""
-        return [event for event in self.log.of_user(user_id, limit=_RECENT_EVENTS) if not event.media_id or event.media_id in now.media]
+    def _events(self, now: Loaded, user_id: str) -> list[Event] | None:
+        """What somebody did lately with items that there are; None where the log does not answer, which costs nobody their list."""
+        try:
+            events = self.log.of_user(user_id, limit=_RECENT_EVENTS)
+        except (UnreachableError, SettingError) as error:
+            _LOG.warning("a list was made without what the person did lately: %s", error)
+            return None
+        return [event for event in events if not event.media_id or event.media_id in now.media]
 
     def item(self, media_id: str) -> dict[str, Any]:
         """What the ledger says of one upload now.

@@ -2,10 +2,10 @@
 const TEXTS = {
   en: { search: "Search: a cat, drums, 海浪", you: "you are", like: "Like", skip: "Skip", next: "Next for you", found: "Found for “%”", back: "Back to your list",
         none: "Nothing is left to show. Search for something, or upload more.", nothing: "Nothing was found.", liked: "Liked. Your list has changed.", skipped: "Skipped.",
-        failed: "That did not work: %", sound: "sound", image: "picture", video: "video" },
+        failed: "That did not work: %", unsent: "it is kept in this browser and sent again.", sound: "sound", image: "picture", video: "video" },
   zh: { search: "搜索：一只猫、打鼓、waves", you: "你是", like: "喜欢", skip: "跳过", next: "为你推荐", found: "“%”的搜索结果", back: "返回推荐列表",
         none: "没有更多内容了。搜索一下，或上传更多视频。", nothing: "没有找到。", liked: "已喜欢，推荐列表已更新。", skipped: "已跳过。",
-        failed: "出错了：%", sound: "声音", image: "图片", video: "视频" },
+        failed: "出错了：%", unsent: "已保存在此浏览器中，稍后会重新发送。", sound: "声音", image: "图片", video: "视频" },
 };
 const $ = (id) => document.getElementById(id);
 const memory = { get: (k) => { try { return localStorage.getItem(k); } catch { return null; } }, set: (k, v) => { try { localStorage.setItem(k, v); } catch { /* private window */ } } };
@@ -24,15 +24,36 @@ function tell(text) { $("said").textContent = text; $("said").classList.add("on"
 async function ask(address, options) {
   const answer = await fetch(address, options);
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : answer.statusText);
+  if (!answer.ok) throw Object.assign(new Error(typeof body.detail === "string" ? body.detail : answer.statusText), { status: answer.status });
   return body;
 }
 
 async function send(kind, item, value) {
   const event = { user_id: user, media_id: item.media_id, kind, happened_at: new Date().toISOString() };
   if (value !== undefined) event.value = value;
-  await ask("/v1/feedback", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ events: [event] }) });
+  await deliver(event);
 }
+
+const unsent = () => JSON.parse(memory.get("avrec-unsent") || "[]");
+const keep = (events) => memory.set("avrec-unsent", JSON.stringify(events.slice(-500)));
+
+/** What the service cannot keep now stays in this browser and goes with the next attempt; the same event counts once. */
+async function deliver(event) {
+  const waiting = [...unsent(), ...(event ? [event] : [])];
+  let refused = null;
+  keep(waiting);
+  for (const one of waiting) {
+    try {
+      await ask("/v1/feedback", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ events: [one] }) });
+    } catch (error) {
+      if (!error.status || error.status >= 500) throw new Error(say("unsent"));
+      refused = error;
+    }
+    keep(unsent().filter((other) => JSON.stringify(other) !== JSON.stringify(one)));
+  }
+  if (refused) throw refused;
+}
+setInterval(() => deliver().catch(() => {}), 10_000);
 
 function words() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
