@@ -156,9 +156,12 @@ def test_only_the_strongest_weights_towards_an_item_are_kept():
     np.testing.assert_allclose(np.abs(thin).max(axis=0), np.abs(whole).max(axis=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("head", "sources"), [(0, 4), (7, 4), (100, 1000)])
-def test_the_restricted_solution_is_exact_within_the_sources_with_the_largest_gain(head, sources, monkeypatch):
-    monkeypatch.setattr(restricted, "_HEAD", head)
+@pytest.mark.parametrize(
+    ("block", "looked_up", "triangles", "sources"), [(1, 1, 1, 4), (100, 30, 17, 4), (200, 1000, 50, 9), (10**6, 10**6, 10**6, 1000)]
+)
+def test_the_restricted_solution_is_exact_within_the_sources_with_the_largest_gain(block, looked_up, triangles, sources, monkeypatch):
+    for name, cells in (("_BLOCK", block), ("_LOOKED_UP_AT_ONCE", looked_up), ("_TRIANGLES", triangles)):
+        monkeypatch.setattr(restricted, name, cells)
     together, after, g, c = sums(3)
     found = restricted.solve(together, after, l2=2.0, sources=sources).toarray()
     gain = c**2 / (np.diag(g) + 2.0)[:, None]

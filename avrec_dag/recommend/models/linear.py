@@ -84,9 +84,10 @@ class Linear:
 
     def _solved(self) -> sp.csr_matrix:
         settings, together = self.settings, self.pairs.together
-        after = self.pairs.after
+        # By column, as it is solved by column: the other way round is then the rows as they are, and the whole is turned over once.
+        after = sp.csc_matrix(self.pairs.after)
         if settings.backward:
-            after = sp.csr_matrix(after + settings.backward * sp.csr_matrix(after.transpose()))
+            after = after + settings.backward * self.pairs.after.transpose()
         if len(self.items) <= settings.exact_items:
             return regression.solve(together, after, l2=settings.l2)
         return restricted.solve(together, after, l2=settings.l2, sources=settings.sources)

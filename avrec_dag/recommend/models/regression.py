@@ -12,7 +12,7 @@ KEPT = 500
 _COLUMNS_AT_ONCE = 1024
 
 
-def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, kept: int = KEPT) -> sp.csr_matrix:
+def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: float, kept: int = KEPT) -> sp.csr_matrix:
     """Solve (G + l2 I) B = C.
 
     Args:
@@ -26,7 +26,7 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, kept: int
     """
     known = np.flatnonzero(together.diagonal())
     inverse = _inverse(together, known, l2)
-    towards = sp.csr_matrix(sp.csr_matrix(after.astype(np.float32)[known]).transpose())
+    towards = sp.csr_matrix(sp.csr_matrix(sp.csr_matrix(after, dtype=np.float32)[known]).transpose())
 
     def block(start: int, end: int) -> NDArray[np.float32]:
         return np.asarray(sp.csr_matrix(towards[start:end]).dot(inverse))

@@ -8,13 +8,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-_HEAD = 8192
-"""Pairs of the best-known items are looked up in a dense block of this side, 256 MB; most pairs lie there."""
+_BLOCK = 1 << 21
+"""Cells of G that lie open at once, 8 MB: looking them up at random stays within the processor's cache, however many items there are."""
+_LOOKED_UP_AT_ONCE = 1 << 17
+_TRIANGLES = 1 << 27
+"""Cells of all systems that wait to be solved, 512 MB."""
 _CELLS_AT_ONCE = 1 << 24
 _SOURCES_AT_ONCE = 1 << 20
 
 
-def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, sources: int) -> sp.csr_matrix:
+def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: float, sources: int) -> sp.csr_matrix:
     """Solve (G + l2 I) B = C for each column within the sources that alone would explain it best, a small dense system each.
 
     The restriction of SLIM to chosen columns (fsSLIM; Ning and Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems",
@@ -22,7 +25,7 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, sources: 
 
     Args:
         together: (items, items) the lower triangle of G.
-        after: (items, items) C.
+        after: (items, items) C; quicker by column.
         l2: Above 0.
         sources: At most so many per item.
 
@@ -34,47 +37,31 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix, *, l2: float, sources: 
     order = np.argsort(-diagonal, kind="stable")  # best known first: the rarer of two has the shorter row
     place = np.empty(n, np.int64)
     place[order] = np.arange(n)
-    gram = _Gram.of(together, place)
+    gram = _moved(together, place)
     chosen = _Chosen.of(after, place, diagonal + l2, sources)
-    weights = _weights(gram, chosen, l2)
+    parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2) for start, end in _portions(np.diff(chosen.indptr))]
     columns = np.repeat(np.arange(n), np.diff(chosen.indptr))
-    return sp.csr_matrix((weights, (order[chosen.sources], columns)), shape=(n, n))
+    return sp.csr_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), (order[chosen.sources], columns)), shape=(n, n))
 
 
-@dataclass(frozen=True)
-class _Gram:
-    """Cells of G: the diagonal, and the lower triangle as a dense block of the first items and sparse rows of the rest."""
+def _moved(together: sp.csr_matrix, place: NDArray[np.int64]) -> sp.csr_matrix:
+    """The cells of G below the diagonal, float32, with every item at its place."""
+    cells, narrow = sp.coo_matrix(together), place.astype(np.int32)
+    row, column = narrow[cells.row], narrow[cells.col]
+    below = row != column
+    row, column, values = row[below], column[below], cells.data[below].astype(np.float32)
+    return sp.csr_matrix((values, (np.maximum(row, column), np.minimum(row, column))), shape=together.shape)
 
-    diagonal: NDArray[np.float32]
-    head: NDArray[np.float32]
-    rows: sp.csr_matrix
 
-    @classmethod
-    def of(cls, together: sp.csr_matrix, place: NDArray[np.int64]) -> Self:
-        cells = sp.coo_matrix(together)
-        row, column = place[cells.row], place[cells.col]
-        row, column = np.maximum(row, column), np.minimum(row, column)
-        side = min(_HEAD, len(place))
-        inside = row < side
-        head = np.zeros((side, side), np.float32)
-        head[row[inside], column[inside]] = cells.data[inside]
-        rest = (cells.data[~inside].astype(np.float32), (row[~inside], column[~inside]))
-        rows = sp.csr_matrix(rest, shape=together.shape)
-        rows.sort_indices()
-        diagonal = np.zeros(len(place), np.float32)
-        diagonal[place] = together.diagonal()
-        return cls(diagonal, head, rows)
-
-    def __call__(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The cells at rows and columns of any one shape, no column after its row; faster where one row is asked for many times in turn."""
-        side, flat = len(self.head), self.head.ravel()
-        if side == self.rows.shape[0]:
-            return flat[row * side + column]
-        found = np.zeros(row.shape, np.float32)
-        inside = row < side
-        found[inside] = flat[row[inside] * side + column[inside]]
-        found[~inside] = np.asarray(self.rows[row[~inside], column[~inside]]).ravel()
-        return found
+def _portions(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """From which item to which, so that the triangles of each portion keep to the memory for them."""
+    cells = np.cumsum(counts * (counts - 1) // 2)
+    start = 0
+    while start < len(counts):
+        before = cells[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(cells, before + _TRIANGLES, side="right")))
+        yield start, end
+        start = end
 
 
 @dataclass(frozen=True)
@@ -86,9 +73,8 @@ class _Chosen:
     indptr: NDArray[np.int64]
 
     @classmethod
-    def of(cls, after: sp.csr_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
+    def of(cls, after: sp.csr_matrix | sp.csc_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
         columns = sp.csc_matrix(after)
-        columns.sort_indices()
         indptr = columns.indptr.astype(np.int64)
         gain = (columns.data**2 / scale[columns.indices]).astype(np.float32)
         counts = np.diff(indptr)
@@ -100,28 +86,76 @@ class _Chosen:
             least = np.argpartition(np.where(real, gain[at], np.float32(-1.0)), -most, axis=1)[:, :-most]
             dropped = np.take_along_axis(at, least, axis=1)[np.take_along_axis(real, least, axis=1)]
             kept[dropped] = False
-        owner = np.repeat(np.arange(len(counts)), counts)[kept]
-        sources = place[columns.indices[kept]]
-        order = np.argsort(owner * len(place) + sources)
-        return cls(sources[order], columns.data[kept][order].astype(np.float32), np.concatenate([[0], np.cumsum(kept)])[indptr])
+        ends = np.concatenate([[0], np.cumsum(kept)])[indptr]
+        rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
+        rows.sort_indices()
+        return cls(rows.indices.astype(np.int64), rows.data, ends)
+
+    def of_items(self, start: int, end: int) -> Self:
+        """Those of some items in a row."""
+        cells = slice(self.indptr[start], self.indptr[end])
+        return type(self)(self.sources[cells], self.values[cells], self.indptr[start : end + 1] - self.indptr[start])
 
 
-def _weights(gram: _Gram, chosen: _Chosen, l2: float) -> NDArray[np.float32]:
+def _triangles(gram: sp.csr_matrix, chosen: _Chosen) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The cells of G among the sources of each item, below the diagonal and row by row, one item after the other; and where each starts.
+
+    Some rows of G at a time are laid open, and all that any item wants of them is looked up.
+    """
+    n, counts = gram.shape[0], np.diff(chosen.indptr)
+    starts = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)])
+    first = np.repeat(chosen.indptr[:-1], counts)
+    nth = np.arange(len(chosen.sources)) - first
+    target = np.repeat(starts[:-1], counts) + nth * (nth - 1) // 2
+    by_row = np.argsort(chosen.sources, kind="stable")
+    of_row = np.concatenate([[0], np.cumsum(np.bincount(chosen.sources, minlength=n))])
+    found = np.zeros(starts[-1], np.float32)
+    block = np.zeros(max(_BLOCK, n), np.float32)
+    for start, end in _rows_at_once(np.concatenate([[0], np.cumsum(nth[by_row])])[of_row]):
+        entries = by_row[of_row[start] : of_row[end]]
+        cells = slice(gram.indptr[start], gram.indptr[end])
+        where = np.repeat(np.arange(end - start) * n, np.diff(gram.indptr[start : end + 1])) + gram.indices[cells]
+        block[where] = gram.data[cells]
+        lengths = nth[entries]
+        step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        columns = chosen.sources[np.repeat(first[entries], lengths) + step]
+        rows = np.repeat((chosen.sources[entries] - start) * n, lengths)
+        found[np.repeat(target[entries], lengths) + step] = block[rows + columns]
+        block[where] = 0.0
+    return found, starts
+
+
+def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """From which row to which, of those that anything is wanted of; `wanted` is the running number of cells before each row."""
+    n, start = len(wanted) - 1, 0
+    at_once = max(1, _BLOCK // max(n, 1))
+    while start < n:
+        enough = int(np.searchsorted(wanted, wanted[start] + _LOOKED_UP_AT_ONCE, side="right")) - 1
+        end = min(n, start + at_once, max(start + 1, enough))
+        if wanted[end] > wanted[start]:
+            yield start, end
+        start = end
+
+
+def _weights(gram: sp.csr_matrix, diagonal: NDArray[np.float64], chosen: _Chosen, l2: float) -> NDArray[np.float32]:
     """The solutions in the order of `chosen`, from batches of systems of about one size."""
     weights = np.zeros(len(chosen.sources), np.float32)
     counts = np.diff(chosen.indptr)
+    found, starts = _triangles(gram, chosen)
     for items, size in _batches(counts, np.flatnonzero(counts), _CELLS_AT_ONCE, 2):
         slots = np.arange(size)
         real = slots < counts[items][:, None]
         at = np.where(real, chosen.indptr[items][:, None] + slots, 0)
-        # Sources ascend; what fills a row up is the first item, linked to nothing.
+        # What fills a row up is the first item, linked to nothing.
         sources, towards = np.where(real, chosen.sources[at], 0), np.where(real, chosen.values[at], 0.0)
-        second, first = np.tril_indices(size, -1)  # row by row: what is looked up next lies near
-        cells = gram(np.maximum(sources[:, second], sources[:, first]), sources[:, first]) * real[:, second]
+        second, first = np.tril_indices(size, -1)  # row by row, as the triangles are: a smaller one is the beginning of a larger
+        cell = np.arange(len(first))
+        there = cell < (starts[items + 1] - starts[items])[:, None]
+        cells = np.where(there, found[np.where(there, starts[items][:, None] + cell, 0)], np.float32(0.0)) if len(found) else 0.0
         systems = np.zeros((len(items), size, size), np.float32)
         systems[:, first, second] = cells
         systems[:, second, first] = cells
-        systems[:, slots, slots] = np.where(real, gram.diagonal[sources], 0.0) + l2
+        systems[:, slots, slots] = np.where(real, diagonal[sources], 0.0) + l2
         solved = np.linalg.solve(systems, towards[:, :, None])[:, :, 0]
         weights[at[real]] = solved[real]
     return weights
