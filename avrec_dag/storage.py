@@ -1,5 +1,6 @@
 """Where tables and blobs live: one folder or one S3 prefix, reached through pyarrow's file systems."""
 
+import errno
 import hashlib
 import io
 import os
@@ -15,9 +16,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from avrec_dag import s3
-from avrec_dag.errors import MissingError, SettingError
+from avrec_dag.errors import MissingError, SettingError, UnreachableError
 
 _T = TypeVar("_T")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 PARTIAL = ".tmp"
 """Ending of a file that is still being written."""
 
@@ -116,22 +118,26 @@ def write(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer, *, new: bool 
 
     Raises:
         OSError: It cannot be stored.
-        UnreachableError: S3 does not answer.
+        UnreachableError: S3 does not answer, or the disk is full: no item's fault.
     """
     if not isinstance(fs, pafs.LocalFileSystem):
         s3.put(path, memoryview(data), new=new)
         return
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
         partial.replace(target)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise UnreachableError(
+                f"{path} cannot be stored: the disk is full ({error.strerror}); free some of it, then the next run goes on from here"
+            ) from error
         raise
 
 

@@ -125,6 +125,20 @@ ATTACKS: dict[str, Callable[[str], object]] = {
 }
 
 
+@dataclass(frozen=True)
+class KilledOnce:
+    """The first process that comes to the item `k02` is killed, as by an administrator."""
+
+    folder: str
+
+    def __call__(self, items: Sequence[Item]) -> list[Row]:
+        mark = Path(self.folder, "killed")
+        if any(item.key == "k02" for item in items) and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [item.done({}, {}) for item in items]
+
+
 def batches(keys: Sequence[str], size: int = 4) -> list[list[Item]]:
     items = [Item(key, f"v {key}", "all") for key in keys]
     return [items[i : i + size] for i in range(0, len(items), size)]

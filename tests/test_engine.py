@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -12,17 +13,19 @@ import pytest
 
 from avrec_dag import synthetic
 from avrec_dag.engine import Inline, Local, OnRay, attempt, engine
+from avrec_dag.engine.worker import Worker
 from avrec_dag.errors import SettingError
 from avrec_dag.incremental import advance
 from avrec_dag.items import Item
 from avrec_dag.ledger import Counts, Ledger
+from avrec_dag.limits import Limits
 from avrec_dag.media.frames import SampleFrames
 from avrec_dag.media.ingest import ProbeUploads, plan_uploads
 from avrec_dag.media.spectrograms import Listen
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.steps import Recipe, graph
 from tests.made_graph import Compute, thirty
-from tests.made_tasks import Forgetful, Unhurried, WhoAmI, batches
+from tests.made_tasks import Forgetful, KilledOnce, Unhurried, WhoAmI, batches
 
 KEYS = [f"k{i:02}" for i in range(30)]
 ROOT = Path(__file__).parents[1]
@@ -54,6 +57,30 @@ def test_an_item_that_kills_its_worker_costs_itself_alone(local):
     assert [(row.key, row.permanent) for row in rows if row.error] == [("k13", False)]
     assert "worker process died" in rows[13].error
     assert all(row.error is None for row in results(local, WhoAmI()))
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_worker_killed_from_outside_costs_no_item(local, tmp_path, size):
+    rows = [row for rows in local.run(KilledOnce(str(tmp_path)), batches(KEYS[:8], size)) for row in rows]
+    assert sorted(row.key for row in rows) == KEYS[:8]
+    assert [row.error for row in rows if row.error] == []
+    assert (tmp_path / "killed").exists()
+
+
+def test_a_worker_killed_while_it_starts_is_started_again(monkeypatch):
+    taken, first = Worker(0, Limits()), []
+    begin = ProcessPoolExecutor.submit
+
+    def submit(pool, *work):
+        future = begin(pool, *work)
+        if not first:
+            first.extend(pool._processes)
+            os.kill(first[0], signal.SIGKILL)
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    assert [row.error for row in taken.rows(WhoAmI(), batches(["a"])[0])] == [None]
+    taken.close()
 
 
 def test_batches_are_taken_only_as_fast_as_they_are_computed(local):

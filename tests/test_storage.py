@@ -1,11 +1,14 @@
 import io
 import os
+import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from avrec_dag.errors import SettingError
+from avrec_dag.engine import Inline
+from avrec_dag.errors import SettingError, UnreachableError
+from avrec_dag.items import Item
 from avrec_dag.storage import Blobs, check, filesystem, write
 
 
@@ -77,6 +80,30 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(TypeError):
         write(fs, f"{root}/x", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A real disk of 64 kB, which needs root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_no_items_fault_and_leaves_nothing_behind(full_disk):
+    blobs = Blobs(str(full_disk))
+    kept = blobs.put("frames", "before", "v", "x", b"kept")
+
+    def task(items):
+        return [item.done({}, {"blob": blobs.put("frames", item.key, "v", "x", bytes(100_000))}) for item in items]
+
+    with pytest.raises(UnreachableError, match=r"the disk is full .*; free some of it, then the next run goes on from here"):
+        list(Inline().run(task, [[Item("a", "v", "all"), Item("b", "v", "all")]]))
+    assert [path.read_bytes() for path in full_disk.rglob("*") if path.is_file()] == [b"kept"]
+    assert blobs.get(kept) == b"kept"
 
 
 def test_a_file_uri_names_the_same_folder_as_its_path(tmp_path):

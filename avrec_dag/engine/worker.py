@@ -42,8 +42,15 @@ class Worker:
         self._process: BaseProcess | None = None
         self._closed = False
 
-    def rows(self, task: Task, items: Sequence[Item]) -> list[Row]:
+    def rows(self, task: Task, items: Sequence[Item], *, again: bool = False) -> list[Row]:
         """The rows of one batch; the item that ends the process gets a failed row that says how, the others are computed again.
+
+        An end that may have come from outside is held against an item only when it happens twice.
+
+        Args:
+            task: The task.
+            items: The batch.
+            again: A process has ended over these items before.
 
         Raises:
             AvrecError: Processes cannot start.
@@ -59,12 +66,12 @@ class Worker:
                 self._end()
             return rows
         place, end = self._at.value, self._end()
-        if len(items) == 1:
+        if len(items) == 1 and (again or -end in _BLAMED):
             return [items[0].failed(_told(end, self._bounds, task, items[0]))]
         if 0 <= place < len(items) and -end in _BLAMED:
             culprit, rest = items[place], [*items[:place], *items[place + 1 :]]
             return [culprit.failed(_told(end, self._bounds, task, culprit)), *self.rows(task, rest)]
-        return [row for item in items for row in self.rows(task, [item])]
+        return [row for item in items for row in self.rows(task, [item], again=True)]
 
     def close(self) -> None:
         """End the process at once, and start no other."""
@@ -74,8 +81,11 @@ class Worker:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _started(self) -> ProcessPoolExecutor:
+    def _started(self, *, again: bool = False) -> ProcessPoolExecutor:
         """The process, which has shown that it runs.
+
+        Args:
+            again: Somebody has killed one at its start before.
 
         Raises:
             AvrecError: It does not.
@@ -92,6 +102,8 @@ class Worker:
             except BrokenProcessPool as error:
                 if self._closed:
                     raise
+                if self._end() == -signal.SIGKILL and not again:
+                    return self._started(again=True)
                 raise AvrecError(
                     "worker processes cannot start: call from a module with `if __name__ == '__main__':`, or set AVREC_ENGINE=inline"
                 ) from error
