@@ -50,7 +50,7 @@ def test_everything_said_is_in_a_piece_at_its_time_and_no_piece_is_long(drawn, s
         np.testing.assert_array_equal(piece.samples, whole[start : start + len(piece.samples)])
         assert not covered[start : start + len(piece.samples)].any()
         covered[start : start + len(piece.samples)] = True
-        assert len(piece.samples) <= WINDOW_S * RATE + 99_000 + 1  # to the sample: both ends are rounded
+        assert len(piece.samples) <= (WINDOW_S + 1) * RATE
     assert (np.abs(whole) > 0.1)[~covered].sum() == 0
     allowed = sum(end - start for start, end in spans) + len(found) * 2 * (PAD_S + speech_spans._JOIN_S) + 1
     assert covered.sum() / RATE <= allowed
@@ -65,9 +65,9 @@ def test_silence_and_no_sound_at_all_give_nothing():
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest():
     samples = sound([(0, 22)], 22)
-    samples[int(20.5 * RATE) : int(20.6 * RATE)] = 0.2
+    samples[int(18.5 * RATE) : int(18.6 * RATE)] = 0.2
     first = next(pieces([samples, samples], loud))
-    assert 20.5 <= first.start_s + first.duration_s <= 20.6
+    assert 18.5 <= first.start_s + first.duration_s <= 18.6
 
 
 def test_two_hours_are_held_a_window_at_a_time():

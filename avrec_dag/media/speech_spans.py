@@ -12,7 +12,7 @@ Detect = Callable[[Waveform], list[tuple[float, float]]]
 
 SAMPLE_RATE_HZ = 16000
 WINDOW_S = 20.0
-"""Sound looked at together; a stretch of speech without a pause is cut here at the latest."""
+"""Sound looked at together; a stretch of speech without a pause is cut here, or up to a second later."""
 PACK_S = 28.0
 """Speech transcribed together: Whisper listens to 30 seconds at a time, however few of them are filled."""
 PAD_S = 0.2
@@ -41,15 +41,18 @@ class Piece:
 
 
 def pieces(blocks: Iterable[Waveform], detect: Detect) -> Iterator[Piece]:
-    """The stretches of speech in a sound, ascending, apart from each other; holds one window and one block.
+    """The stretches of speech in a sound, ascending, apart from each other, none longer than a window and a second.
+
+    Holds one window and one block.
 
     Args:
         blocks: 16 kHz mono, of any length.
         detect: Finds speech in one window.
     """
     held, start_n = np.zeros(0, np.float32), 0
-    for block in blocks:
-        held = np.concatenate([held, block])
+    seconds = (block[at : at + SAMPLE_RATE_HZ] for block in blocks for at in range(0, len(block), SAMPLE_RATE_HZ))
+    for second in seconds:
+        held = np.concatenate([held, second])
         if len(held) >= WINDOW_S * SAMPLE_RATE_HZ:
             found, used = _speech(held, detect, final=False)
             yield from (Piece((start_n + a) / SAMPLE_RATE_HZ, held[a:b].copy()) for a, b in found)
