@@ -182,7 +182,7 @@ class Settings:
 
 def _unshown(name: str, value: str) -> str:
     """The variable itself in place of a value that may hold a password: Dagster's page shows what a resource is made of."""
-    return dg.EnvVar(name) if "@" in value and os.environ.get(name) == value else value
+    return dg.EnvVar(name) if not value.startswith("sqlite:") and os.environ.get(name) == value else value
 
 
 def from_env() -> dict[str, object]:

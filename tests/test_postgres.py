@@ -1,7 +1,6 @@
 import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -50,19 +49,19 @@ def said(media_id: str, labels: tuple[str, ...], by: str) -> Correction:
 def many() -> list[Event]:
     chosen, names = random.Random(0), ["a", "B", "b", "_", "é", "好", "10", "9", "Z z", "🐈"]
     events = [event(kind, media_id="é" * 1024, user_id="u" * 200) for kind in KINDS]
-    for n in range(1200):
+    for n in range(700):
         at = AT + timedelta(hours=chosen.randrange(60), microseconds=chosen.randrange(3))
         events.append(event(chosen.choice(KINDS), user_id=chosen.choice(names), at=at, event_id=f"{chosen.choice(names)}{n}"))
     return events
 
 
-@pytest.mark.parametrize("more", ["", "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"])
-def test_a_server_answers_in_everything_as_a_file_does(postgres, tmp_path, more):
+def test_a_server_of_any_language_answers_in_everything_as_a_file_does(postgres, tmp_path):
+    more = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
     here, there = FeedbackLog(f"sqlite:///{tmp_path}/feedback.db"), FeedbackLog(postgres.url(postgres.new_database(more)))
     events = many()
     answers = []
     for log in (here, there):
-        told: list[object] = [log.add(events), log.add(events[:700]), log.add([*events[:3], *events[:3]]), log.days(), log.counts()]
+        told: list[object] = [log.add(events), log.add(events[:600]), log.add([*events[:3], *events[:3]]), log.days(), log.counts()]
         told += [
             [list(log.events(day)) for day in log.days()],
             log.of_user("é", limit=50),
@@ -119,40 +118,44 @@ def _write(url: str, writer: int, n: int) -> None:
 
 def test_processes_that_write_at_once_lose_nothing_and_share_the_first_opening(url):
     spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=_write, args=(url, writer, 25)) for writer in range(4)]
+    writers = [spawn.Process(target=_write, args=(url, writer, 25)) for writer in range(2)]
     for process in writers:
         process.start()
     for process in writers:
         process.join(60)
     log = FeedbackLog(url)
-    assert [process.exitcode for process in writers] == [0, 0, 0, 0]
-    assert log.counts() == {"2026-01-05": 700}
+    assert [process.exitcode for process in writers] == [0, 0]
+    assert log.counts() == {"2026-01-05": 650}
     log.close()
 
 
-CRASH = """
-import os, sys
-from datetime import UTC, datetime, timedelta
-from avrec_dag.feedback import Event, FeedbackLog
-log = FeedbackLog(sys.argv[1])
-at = datetime(2026, 1, 5, tzinfo=UTC)
-for n in range(7):
-    log.add([Event(user_id="u", media_id="a.mp4", kind="view", happened_at=at + timedelta(seconds=n))])
-    print(n, flush=True)
-os._exit(9)
-"""
-
-
-def test_what_was_acknowledged_outlives_the_writer_and_the_servers_power(postgres):
+def test_what_was_acknowledged_outlives_the_servers_power_and_what_was_not_is_sent_again(postgres):
     database = postgres.new_database()
     postgres.run(f"ALTER DATABASE {database} SET synchronous_commit = off")
-    url = postgres.url(database)
-    dead = subprocess.run([sys.executable, "-c", CRASH, url], capture_output=True, text=True, timeout=60)
-    assert dead.returncode == 9, dead.stderr
-    postgres.stop("immediate")
-    postgres.start()
-    log = FeedbackLog(url)
-    assert len(list(log.events("2026-01-05"))) == len(dead.stdout.split()) == 7
+    log, done, kept = FeedbackLog(postgres.url(database)), threading.Event(), [[], [], []]
+
+    def write(who: int) -> None:
+        while not done.is_set():
+            kept[who].append(event(user_id=f"writer-{who}", at=AT + timedelta(microseconds=len(kept[who]))))
+            while True:  # as a sender does: a commit whose answer was lost counts once
+                try:
+                    log.add(kept[who][-1:])
+                    break
+                except UnreachableError:
+                    time.sleep(0.05)
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(3)]
+    log.days()
+    for thread in threads:
+        thread.start()
+    for _ in range(2):
+        time.sleep(0.3)
+        postgres.stop("immediate")
+        postgres.start()
+    done.set()
+    for thread in threads:
+        thread.join(60)
+    assert [log.of_user(f"writer-{who}", limit=100_000) for who in range(3)] == kept
     log.close()
 
 
@@ -200,6 +203,16 @@ def test_threads_of_a_process_share_few_connections(postgres, url, log):
     assert max(seen) <= CONNECTIONS
     assert len(log.of_user("0-0")) == 1
     assert sum(log.counts().values()) == 2000
+
+
+def test_a_call_that_finds_no_free_connection_is_a_sentence(monkeypatch, url):
+    monkeypatch.setattr("avrec_dag.feedback.opening._WAIT_S", 0.1)
+    monkeypatch.setattr("avrec_dag.feedback.opening.CONNECTIONS", 2)
+    log = FeedbackLog(url)
+    with log.reading(), log.reading(), pytest.raises(UnreachableError, match="all connections of this process are in use"):
+        log.days()
+    assert log.days() == []
+    log.close()
 
 
 def refused(url: str) -> str:

@@ -14,6 +14,8 @@ from avrec_dag.feedback.tables import LOG, METADATA, SCHEMA, SCHEMA_VERSION, ins
 
 CONNECTIONS = 10
 """At most so many of one process to a server; a server knows a hundred unless told otherwise."""
+_WAIT_S = 10.0
+"""A call waits at most so long for one of them."""
 LOCK = 0x61767265
 """The advisory lock of whoever makes tables, or reads before writing, in PostgreSQL ("avre")."""
 _BUSY_S = 60
@@ -83,7 +85,7 @@ def _options(url: sa.URL) -> dict[str, Any]:
         "pool_pre_ping": True,
         "pool_size": CONNECTIONS // 2,
         "max_overflow": CONNECTIONS // 2,
-        "pool_timeout": 10,
+        "pool_timeout": _WAIT_S,
         "pool_recycle": 1800,
     }
     if url.drivername in ("postgresql+psycopg2", "postgresql+psycopg"):
