@@ -42,37 +42,31 @@ def events(rng: random.Random, n: int, days: int = 1) -> list[Event]:
     ]  # fmt: skip
 
 
-def write(url: str, seed: int, per_call: int, seconds: float, begin: "multiprocessing.Barrier", told: "multiprocessing.Queue") -> None:
-    """Add events for so many seconds from the moment that every writer is ready; tells how many were kept."""
-    log, rng = FeedbackLog(url), random.Random(seed)
+def write(url: str, seed: int, n: int, per_call: int, begin: "multiprocessing.Barrier", told: "multiprocessing.Queue") -> None:
+    """Add n events as soon as every writer is ready; tells from when to when that took, by a clock that all processes share."""
+    log, made = FeedbackLog(url), events(random.Random(seed), n)
     log.days()
-    batches = [events(rng, per_call) for _ in range(int(seconds * (4000 if per_call == 1 else 40)))]
     begin.wait()
-    until, kept = time.perf_counter() + seconds, 0
-    for batch in batches:
-        kept += log.add(batch)
-        if time.perf_counter() > until:
-            break
-    else:
-        raise SystemExit("too few events were made for a machine this fast")
-    told.put(kept / (time.perf_counter() - until + seconds))
+    start = time.monotonic()
+    kept = sum(log.add(made[at : at + per_call]) for at in range(0, n, per_call))
+    told.put((start, time.monotonic()) if kept == n else None)
     log.close()
 
 
-def appended(url: str, writers: int, per_call: int, seconds: float) -> float:
-    """Events a second of so many processes together."""
+def appended(url: str, writers: int, n: int, per_call: int) -> float:
+    """Events a second of so many processes together, each with n."""
     spawn = multiprocessing.get_context("spawn")
     begin, told = spawn.Barrier(writers), spawn.Queue()
-    # Seeds differ from call to call, so that no event is there already.
-    processes = [
-        spawn.Process(target=write, args=(url, 1000 * per_call + 10 * writers + n, per_call, seconds, begin, told)) for n in range(writers)
-    ]
+    seeds = [1000 * per_call + 10 * writers + one for one in range(writers)]  # never the same twice, so that every event is new
+    processes = [spawn.Process(target=write, args=(url, seed, n, per_call, begin, told)) for seed in seeds]
     for process in processes:
         process.start()
-    total = sum(told.get(timeout=600) for _ in processes)
+    spans = [told.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    return total
+    if None in spans:
+        raise SystemExit("events were lost, or counted wrongly")
+    return writers * n / (max(end for _, end in spans) - min(start for start, _ in spans))
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
@@ -84,11 +78,11 @@ def median_ms(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(taken) * 1000
 
 
-def measure(url: str, n: int, seconds: float) -> Iterator[tuple[str, float]]:
+def measure(url: str, n: int, alone: int, in_batches: int) -> Iterator[tuple[str, float]]:
     for writers in (1, 4):
-        for per_call in (1, 500):
+        for per_call, written in ((1, alone), (500, in_batches)):
             who = "one process" if writers == 1 else f"{writers} processes"
-            yield f"events a second, {per_call} a call, {who}", appended(url, writers, per_call, seconds)
+            yield f"events a second, {per_call} a call, {who}", appended(url, writers, written, per_call)
     log, rng = FeedbackLog(url), random.Random(0)
     for start in range(0, n, 10_000):
         log.add(events(rng, min(10_000, n - start), days=60))
@@ -125,17 +119,16 @@ def version(url: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000, help="in the log that is read")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of every measurement of writing")
+    parser.add_argument("--alone", type=int, default=2000, help="events that every writer adds one by one")
+    parser.add_argument("--in-batches", type=int, default=50_000, help="events that every writer adds 500 at a time")
     parser.add_argument("--postgres", help="address of an empty database of a server of yours")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, server(asked.postgres) as (url, postgres):
-        here = dict(measure(f"sqlite:///{folder}/feedback.db", asked.events, asked.seconds))
-        there = dict(measure(url, asked.events, asked.seconds))
-    facts = {
-        "events": asked.events, "seconds": asked.seconds, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version,
-        "postgresql": postgres, "sqlalchemy": sa.__version__,
-    }  # fmt: skip
+        here = dict(measure(f"sqlite:///{folder}/feedback.db", asked.events, asked.alone, asked.in_batches))
+        there = dict(measure(url, asked.events, asked.alone, asked.in_batches))
+    facts = {"events": asked.events, "alone": asked.alone, "in_batches": asked.in_batches, "python": platform.python_version()}
+    facts |= {"sqlite": sqlite3.sqlite_version, "postgresql": postgres, "sqlalchemy": sa.__version__}
     rows = [{"what": what, "sqlite": round(here[what], 2), "postgresql": round(there[what], 2)} for what in here]
     if asked.json:
         print(json.dumps({**facts, "results": rows}))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.opening import parsed
-from avrec_dag.feedback.tables import LABELS, LOG, REVIEWS, insert
+from avrec_dag.feedback.tables import LABELS, LOG, REVIEWS, add
 
 TABLES = {"events": LOG, "label_events": LABELS, "reviews": REVIEWS}
 _CHUNK = 500
@@ -79,7 +79,7 @@ def _table(source: Log, target: Log, table: sa.Table) -> Copied:
 def _add(target: Log, table: sa.Table, rows: list[dict[str, Any]], copied: Copied) -> None:
     try:
         with target.writing() as connection:
-            added = connection.execute(insert(connection.dialect.name, table, rows)).rowcount
+            added = add(connection, table, rows)
             differing = _differing(connection, table, rows) if added < len(rows) else []
     except (sa.exc.DataError, sa.exc.IntegrityError, ValueError) as error:  # a ValueError of the driver: text with a NUL
         if len(rows) > 1:

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import ALIASES, Event, unix_us
-from avrec_dag.feedback.tables import LOG, insert
+from avrec_dag.feedback.tables import LOG, add
 
-_CHUNK = 500  # rows per INSERT: 9 columns each stay under SQLite's 32,766 parameters
+_CHUNK = 1000
 
 
 class FeedbackLog(Log):
@@ -28,13 +28,17 @@ class FeedbackLog(Log):
         ordered, added = [rows[event_id] for event_id in sorted(rows)], 0
         with self.writing() as connection:
             for start in range(0, len(ordered), _CHUNK):
-                added += connection.execute(insert(connection.dialect.name, LOG, ordered[start : start + _CHUNK])).rowcount
+                added += add(connection, LOG, ordered[start : start + _CHUNK])
         return added
 
     def days(self) -> list[str]:
         """Every UTC day with at least one event, oldest first."""
+        # From day to day by the index: DISTINCT reads all events, and this is asked at every look of a sensor.
+        seen = sa.select(sa.func.min(LOG.c.day).label("day")).cte("seen", recursive=True)
+        later = sa.select(sa.func.min(LOG.c.day)).where(LOG.c.day > seen.c.day).scalar_subquery()
+        seen = seen.union_all(sa.select(later).where(seen.c.day.is_not(None)))
         with self.reading() as connection:
-            return list(connection.scalars(sa.select(LOG.c.day).distinct().order_by(LOG.c.day)))
+            return list(connection.scalars(sa.select(seen.c.day).where(seen.c.day.is_not(None)).order_by(seen.c.day)))
 
     def counts(self) -> dict[str, int]:
         """Day -> how many events, oldest first."""

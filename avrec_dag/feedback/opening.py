@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback.refusals import INSTALL, told
-from avrec_dag.feedback.tables import LOG, METADATA, SCHEMA, SCHEMA_VERSION, insert
+from avrec_dag.feedback.tables import LOG, METADATA, SCHEMA, SCHEMA_VERSION, add
 
 CONNECTIONS = 10
 """At most so many of one process to a server; a server knows a hundred unless told otherwise."""
@@ -136,7 +136,7 @@ def _check_version(connection: sa.Connection) -> None:
 def _note_version(connection: sa.Connection) -> None:
     held = connection.scalar(sa.select(SCHEMA.c.version).where(SCHEMA.c.part == "log"))
     if held is None:
-        connection.execute(insert(connection.dialect.name, SCHEMA, [{"part": "log", "version": SCHEMA_VERSION}]))
+        add(connection, SCHEMA, [{"part": "log", "version": SCHEMA_VERSION}])
     elif held < SCHEMA_VERSION:
         connection.execute(sa.update(SCHEMA).where(SCHEMA.c.part == "log").values(version=SCHEMA_VERSION))
 

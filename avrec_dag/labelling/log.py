@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import unix_us
-from avrec_dag.feedback.tables import LABELS, insert
+from avrec_dag.feedback.tables import LABELS, add
 from avrec_dag.labelling.events import NOBODY, Correction, LabelEvent, newest
 
 _CHUNK = 500
@@ -42,7 +42,7 @@ class LabelLog(Log):
         with self._deciding() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 rows = [_stored(event) for event in _next(connection, wanted[start : start + _CHUNK], said or {})]
-                added += connection.execute(insert(connection.dialect.name, LABELS, rows)).rowcount if rows else 0
+                added += add(connection, LABELS, rows)
         return Added(added, len(wanted) - added)
 
     def history(self, media_id: str) -> list[LabelEvent]:
