@@ -225,10 +225,15 @@ def test_sweep_counts_first_and_deletes_only_when_told(small, tmp_path):
     assert answered(mine, "similar", ODD, "-k", "1")  # what rows name is still there
 
 
+MODELS = ("classifier_candidate", "content_classifier", "recommender", "item_index")
+
+
 def test_erase_takes_an_item_out_of_every_table(small, tmp_path):
     mine = small.copy(tmp_path / "library")
-    assert invoke(mine, "erase", SOUND, "--yes").exit_code == 0
+    told = json.loads(invoke(mine, "erase", SOUND, "--later", "--yes", "--json").stdout)
 
+    assert {one["place"] for one in told["places"] if one["after"]} <= {f"model of {name}" for name in MODELS}
+    assert all("next fit" in one["stays"] for one in told["places"] if one["after"])
     for table in ("raw_media", "audio_spectrograms", "fused_features", "content_classes"):
         assert mine.ledger.row(table, SOUND) is None
 
@@ -244,8 +249,15 @@ def test_erase_asks_before_it_acts(small, tmp_path):
 def test_erase_of_a_person_empties_the_log_of_them(small, tmp_path):
     mine = small.copy(tmp_path / "library")
 
-    assert answered(mine, "erase", "--user", "person 1", "--yes") == {"events": 6, "label_events": 0}
+    there = answered(mine, "erase", "--user", "person 1", "--dry-run")
+    assert mine.log.of_user("person 1")
+    told = answered(mine, "erase", "--user", "person 1", "--later", "--yes")
+
     assert not mine.log.of_user("person 1")
+    assert (told["left"], [one["before"] for one in told["places"]]) == (0, [one["before"] for one in there["places"]])
+    assert {one["place"] for one in told["places"]} >= {"feedback log", "table interactions", "table recommendations", "records of runs"}
+    again = answered(mine, "erase", "--user", "person 1", "--dry-run")
+    assert (again["places"], again["left"]) == ([], 0)
 
 
 def test_doctor_tells_every_part_and_whether_it_is_there(small):

@@ -157,8 +157,9 @@ def test_ctrl_c_loses_no_answer(mine, log):
 def test_erasing_an_item_erases_what_was_said_of_it_and_a_person_their_name(mine, log):
     answered(mine, SOUND, "waves", "--by", "person 1")
     answered(mine, ODD, "rings", "--by", "person 1")
-    erased = json.loads(CliRunner().invoke(app, ["erase", SOUND, "--yes", "--json"], env=mine.env).stdout)
-    assert erased["label_events"] == 1
-    erased = json.loads(CliRunner().invoke(app, ["erase", "--user", "person 1", "--yes", "--json"], env=mine.env).stdout)
-    assert erased == {"events": 6, "label_events": 1}
+    item = json.loads(CliRunner().invoke(app, ["erase", SOUND, "--later", "--yes", "--json"], env=mine.env).stdout)
+    assert {"place": "label log", "before": 1, "after": 0, "stays": ""} in item["places"]
+    person = json.loads(CliRunner().invoke(app, ["erase", "--user", "person 1", "--later", "--yes", "--json"], env=mine.env).stdout)
+    assert {"place": "names in the label log", "before": 1, "after": 0, "stays": ""} in person["places"]
+    assert {"place": "feedback log", "before": 6, "after": 0, "stays": ""} in person["places"]
     assert {key: (one.labels, one.by) for key, one in log.newest().items()} == {ODD: (("rings",), "erased")}

@@ -217,50 +217,6 @@ def test_a_sweep_removes_files_that_a_killed_writer_left_half_written(tmp_path):
     assert not partial.exists()
 
 
-def test_erasing_an_item_leaves_no_row_no_blob_and_no_list_entry(ledger):
-    blobs, gone = Blobs(ledger.uri), "dt=2026-01-01/gone.mp4"
-    for version in "12":
-        ledger.append("raw_media", DAY, [Row(key, version, {}, {"title": f"{key}!"}) for key in (gone, "kept.mp4")])
-        for table in ("frames", "content_classes"):
-            ledger.append(table, DAY, [Row(key, version) for key in (gone, "kept.mp4")])
-        ledger.append("labels", WHOLE, [Row(key, version, {}, {"labels": ["cat"]}) for key in (gone, "kept.mp4")])
-        own = [blobs.put("frames", gone, version, "sheet.jpg", b"1"), blobs.put("audio_spectrograms", gone, version, "x.png", b"1")]
-    other = blobs.put("frames", "kept.mp4", "2", "sheet.jpg", b"1")
-    ledger.append("feedback_events", NEXT, [Row(f"e{i}", "1", {}, {"media_id": key}) for i, key in enumerate((gone, "kept.mp4", gone))])
-    history = {"media_ids": ["x", gone, "kept.mp4"], "weights": [1.0, 2.0, 3.0], "last_s": [10.0, 20.0, 30.0]}
-    ledger.append("interactions", WHOLE, [Row("u1", "1", {"history": "h"}, history), Row("u2", "1", {}, {"media_ids": ["x"]})])
-    offer = {"media_ids": [gone, "kept.mp4"], "scores": [0.9, 0.8], "reasons": ["new", f"because you liked “{gone}!”"]}
-    ledger.append("recommendations", WHOLE, [Row("u1", "1", {}, offer)])
-    model = blobs.put("recommender", "recommender", "1", "model.json", f'{{"items": ["{gone}"]}}'.encode())
-    ledger.append("recommender", WHOLE, [Row("recommender", "1", {}, {"blob": model.rpartition("/")[0]})])
-
-    erased = ledger.erase(gone)
-
-    assert erased.rows == {"raw_media": 2, "feedback_events": 2, "frames": 2, "content_classes": 2, "labels": 2}
-    assert erased.lists == {"interactions": 1, "recommendations": 1}
-    assert (erased.blobs, erased.left, erased.rebuild) == (4, 0, ("recommender",))
-    for table in ("raw_media", "frames", "content_classes", "labels"):
-        assert keys(ledger.rows(table)) == ["kept.mp4"]
-    assert keys(ledger.rows("feedback_events")) == ["e1"]
-    first, second = ledger.rows("interactions").to_pylist()
-    assert (first["media_ids"], first["weights"], first["last_s"]) == (["x", "kept.mp4"], [1.0, 3.0], [10.0, 30.0])
-    assert (dict(first["fields"]), second["media_ids"]) == ({"history": "h"}, ["x"])
-    (offered,) = ledger.rows("recommendations", None, ["media_ids", "scores", "reasons"]).to_pylist()
-    assert (offered["media_ids"], offered["reasons"]) == (["kept.mp4"], [""])
-    assert [blobs.exists(path) for path in (*own, other)] == [False, False, True]
-    again = ledger.erase(gone)
-    assert (again.rows, again.lists, again.blobs) == ({}, {}, 0)
-
-
-def test_no_bytes_of_an_erased_item_stay_in_the_files(tmp_path):
-    ledger = Ledger(str(tmp_path))
-    ledger.append("raw_media", DAY, [Row("a", "1", {}, {"title": "SECRET-TITLE"}), Row("b", "1")])
-    ledger.erase("a")
-    contents = [path.read_bytes() for path in (tmp_path / "tables").rglob("*.parquet")]
-    assert contents
-    assert not any(b"SECRET-TITLE" in content for content in contents)
-
-
 def test_a_damaged_file_is_an_error_and_not_an_empty_table(ledger):
     ledger.append("frames", DAY, [frames("a")])
     fs, _ = filesystem(ledger.uri)

@@ -170,7 +170,9 @@ def test_an_erased_person_leaves_no_comment(library):
 
 def test_an_erased_item_leaves_no_comment(library):
     library.add(event("ada", "comment", text="Wonderful"))
-    assert library.ledger.erase("a.mp4").rows["comment_sentiment"] == 1
+    item = library.ledger.item("a.mp4")
+    assert library.ledger.traces(item)["table comment_sentiment"] == 1
+    library.ledger.erase(item)
     assert library.ledger.counts("comment_sentiment").ok == 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, evaluating, feeding, keeping, labelling, output, reviewing, showing
+from avrec_dag.cli import asking, building, erasing, evaluating, feeding, keeping, labelling, output, reviewing, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -122,8 +122,12 @@ app.command("reap", rich_help_panel=KEEP, epilog=_examples("avrec reap --dry-run
 )
 app.command("sweep", rich_help_panel=KEEP, epilog=_examples("avrec sweep", "avrec sweep --delete"))(keeping.sweep)
 app.command(
-    "erase", rich_help_panel=KEEP, epilog=_examples('avrec erase "dt=2026-03-02/real/park.mp4" --yes', "avrec erase --user ada --yes")
-)(keeping.erase)
+    "erase",
+    rich_help_panel=KEEP,
+    epilog=_examples(
+        'avrec erase "dt=2026-03-02/real/park.mp4" --dry-run', 'avrec erase "dt=2026-03-02/real/park.mp4" --yes', "avrec erase --user ada"
+    ),
+)(erasing.erase)
 feedback.command(
     "add",
     epilog=_examples(

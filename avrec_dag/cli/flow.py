@@ -77,6 +77,13 @@ def catch_up(runner: Runner, library: Library, due: Sequence["Due"], *, announce
     return flow
 
 
+def refit(library: Library, *, announce: Announce = lambda _: None) -> Flow:
+    """Train, classify and recommend anew as far as something changed, without looking at uploads or the feedback log."""
+    flow = Flow()
+    _run(library, Runner(library), flow, (_train, _classify, _recommend), (), announce)
+    return flow
+
+
 def _run(library: Library, runner: Runner, flow: Flow, stages: Sequence["_Stage"], days: Sequence[str], announce: Announce) -> None:
     for stage in stages:
         for job, partition, inputs in stage(library, runner, days):

@@ -6,7 +6,6 @@ import typer
 
 from avrec_dag.cli import output
 from avrec_dag.cli.output import Json
-from avrec_dag.errors import MissingError
 
 if TYPE_CHECKING:
     from avrec_dag.encoders.doctor import Finding
@@ -92,35 +91,3 @@ def sweep(
         output.show_json({"deleted": delete, **swept})
     else:
         output.show_table(["", "deleted" if delete else "would be deleted"], [[name, value] for name, value in swept.items()])
-
-
-def erase(
-    media_id: Annotated[str | None, typer.Argument(help="An item of the library.")] = None,
-    user: Annotated[str | None, typer.Option(help="A person, instead of an item.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Erase everything computed from one item and said of it, or everything one person did.
-
-    The upload itself stays where it is, and so do the labels a person gave, without their name. Tables lose the name with the next
-    `avrec materialize`.
-    """
-    from dataclasses import asdict
-
-    from avrec_dag.cli.library import opened
-
-    if (media_id is None) == (user is None):
-        raise typer.BadParameter("name one MEDIA_ID, or one --user")
-    library = opened()
-    if media_id is not None and library.ledger.row("raw_media", media_id) is None:
-        raise MissingError(f"{media_id!r} is not in the library; `avrec search` finds the ids")
-    if not yes and not typer.confirm(f"Erase {media_id or user} for good?", err=True):
-        raise typer.Exit(1)
-    if media_id is not None:
-        erased = {**asdict(library.ledger.erase(media_id)), "label_events": library.labels.remove_item(media_id)}
-    else:
-        erased = {"events": library.log.erase_user(user or ""), "label_events": library.labels.anonymise(user or "")}
-    if as_json:
-        output.show_json(erased)
-    else:
-        output.show_table(["", "erased"], [[name, value] for name, value in erased.items()])

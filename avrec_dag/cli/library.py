@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from avrec_dag.feedback import FeedbackLog, Rules
+from avrec_dag.feedback.erasing import Traces
 from avrec_dag.feedback.reading import read_rules
 from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
@@ -58,6 +59,11 @@ class Library:
     def labels(self) -> LabelLog:
         """What people said items are."""
         return LabelLog(self.settings.feedback)
+
+    @cached_property
+    def traces(self) -> Traces:
+        """What its logs hold of an item or a person, to be erased."""
+        return Traces(self.settings.feedback)
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:

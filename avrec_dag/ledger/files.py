@@ -130,7 +130,7 @@ class TableFiles:
         write(fs, path, buffer.getvalue(), new=True)
         return path
 
-    def compact(self, partition: str, forget: Collection[str] | None = None) -> int:
+    def compact(self, partition: str, forget: Collection[str] | None = None, *, bare: bool = False) -> int:
         """Merge a partition's files into one with the newest row of each key, sorted by key.
 
         Fresh tombstones stay, so that nothing rises again. Concurrent writers lose nothing: only files that were read are
@@ -139,6 +139,7 @@ class TableFiles:
         Args:
             partition: The partition.
             forget: Given, a single file is rewritten too, and keys among these keep nothing but their tombstone.
+            bare: Not even that.
 
         Returns:
             Rows, newest or not, that are stored no more.
@@ -156,7 +157,8 @@ class TableFiles:
         oldest = time.time_ns() - TOMBSTONE_S * 1_000_000_000
         merged = merged.filter(~ds.field("gone") | (ds.field("written_ns") > oldest))
         if forget:
-            merged = merged.filter(ds.field("gone") | ~ds.field(self.key).isin(pa.array(forget, pa.string())))
+            others = ~ds.field(self.key).isin(pa.array(forget, pa.string()))
+            merged = merged.filter(others if bare else ds.field("gone") | others)
         if merged.num_rows:
             self.add(partition, merged)
         fs, _ = filesystem(self.uri)

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from avrec_dag.items import Item, Row
-from avrec_dag.ledger.erasing import Erased, erase
+from avrec_dag.ledger import erasing
 from avrec_dag.ledger.files import TableFiles
 from avrec_dag.ledger.newest import live, only
 from avrec_dag.ledger.planning import NOTHING, PLANNED, Expected, Plan, difference, expected
 from avrec_dag.ledger.records import records
+from avrec_dag.ledger.subjects import Subject
 from avrec_dag.ledger.sweeping import Swept, sweep
 from avrec_dag.schema import TABLES
 from avrec_dag.steps import WHOLE, Step
@@ -175,9 +176,21 @@ class Ledger:
         """Find, and unless `dry_run` delete, blobs that no newest live row names and that are older than `older_than_s` seconds."""
         return sweep(self.uri, dry_run=dry_run, older_than_s=older_than_s)
 
-    def erase(self, media_id: str) -> Erased:
-        """Remove everything stored about one item, for good; see `erasing.erase`."""
-        return erase(self.uri, media_id)
+    def item(self, media_id: str) -> Subject:
+        """An item as `traces` and `erase` want it."""
+        return erasing.item(self.uri, media_id)
+
+    def traces(self, subject: Subject) -> dict[str, int]:
+        """Place -> rows and files that are about an item or a person, or name it; see `erasing.find`."""
+        return erasing.find(self.uri, subject)
+
+    def erase(self, subject: Subject, *, keep_keys: bool = False) -> None:
+        """Remove everything stored about an item or a person, for good; see `erasing.erase`."""
+        erasing.erase(self.uri, subject, keep_keys=keep_keys)
+
+    def delete_outdated(self, subject: Subject) -> None:
+        """Delete model files that name it and were replaced."""
+        erasing.delete_outdated(self.uri, subject)
 
 
 def _scope(step: Step, partition: str) -> str | None:

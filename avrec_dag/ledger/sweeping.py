@@ -43,11 +43,11 @@ def sweep(uri: str, *, dry_run: bool, older_than_s: float) -> Swept:
     before_ns = time.time_ns() - int(older_than_s * 1e9)
     doomed: dict[str, list[pafs.FileInfo]] = {}
     for table in _folders(fs, f"{root}/blobs"):
-        listed = _by_prefix(files_in(fs, f"{root}/blobs/{table}"), root)
+        listed = by_prefix(files_in(fs, f"{root}/blobs/{table}"), root)
         old = {prefix: files for prefix, files in listed.items() if all(f.mtime_ns < before_ns for f in files)}
         current = _current(uri, table) if old else set()  # read after the listing: a row written since then counts
         doomed |= {prefix: files for prefix, files in old.items() if prefix not in current}
-    for prefix in _named(uri) if doomed else ():
+    for prefix in named(uri) if doomed else ():
         doomed.pop(prefix, None)
     stray = [f for f in files_in(fs, f"{root}/tables") if f.path.endswith(PARTIAL) and f.mtime_ns < before_ns]
     files = [*(f for group in doomed.values() for f in group), *stray]
@@ -80,7 +80,7 @@ def _current(uri: str, table: str) -> set[str]:
     return {blobs.prefix(table, row[key], row["version"]) for row in _good(uri, table, ["version"]).to_pylist()}
 
 
-def _named(uri: str) -> Iterator[str]:
+def named(uri: str) -> Iterator[str]:
     """The prefixes that good rows of any table name in a column."""
     for table, definition in TABLES.items():
         columns = [column for column in NAMING if column in definition.columns.names]
@@ -93,7 +93,8 @@ def _good(uri: str, table: str, columns: list[str]) -> pa.Table:
     return only(live(files.read(None, [files.key, *columns, "status", "written_ns", "gone"]), files.key), "ok")
 
 
-def _by_prefix(files: Iterator[pafs.FileInfo], root: str) -> dict[str, list[pafs.FileInfo]]:
+def by_prefix(files: Iterator[pafs.FileInfo], root: str) -> dict[str, list[pafs.FileInfo]]:
+    """Prefix relative to the store (`blobs/<table>/<digest of key>/<version>`) -> its files."""
     grouped: dict[str, list[pafs.FileInfo]] = {}
     for file in files:
         grouped.setdefault("/".join(file.path.removeprefix(f"{root}/").split("/")[:4]), []).append(file)

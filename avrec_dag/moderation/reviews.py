@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import unix_us
 from avrec_dag.feedback.tables import REVIEWS
+from avrec_dag.labelling.events import NOBODY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,6 +57,10 @@ class ReviewLog(Log):
             chosen = chosen.where(REVIEWS.c.media_id == media_id)
         with self.reading() as connection:
             return [_loaded(row) for row in connection.execute(chosen).mappings()]
+
+    def anonymise(self, by: str) -> int:
+        """Take a person's name off everything they decided, which itself stays; returns how many decisions that were."""
+        return self._overwrite(sa.update(REVIEWS).where(REVIEWS.c.by == by).values(by=NOBODY))
 
     def newest(self) -> dict[str, Review]:
         """Item -> the decision that holds: the latest."""
