@@ -99,8 +99,8 @@ class Round:
 
 def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Told) -> None:
     """Materialise the day while faults happen, then until nothing is left to do."""
-    missing, killed, quiet = faults, False, 0
-    while quiet < MOST_LAUNCHES:
+    missing, killed = faults, False
+    for _ in range(MOST_LAUNCHES + 2 * faults):
         child, at_work_s = one.launch()
         told.launches += 1
         if killed:
@@ -109,7 +109,6 @@ def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Tol
         while missing and not killed and not _ended(child, rng.uniform(*kind.every_s)):
             if kind.cause(one.place, child, rng):
                 missing, told.faults, killed = missing - 1, told.faults + 1, kind.fatal
-        quiet += not killed
         output = child.stdout.read() if child.stdout else ""
         child.wait()
         if "done" in output and not killed and not one.left():
