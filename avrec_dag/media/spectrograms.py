@@ -1,9 +1,12 @@
 """The sound of every item: facts of its waveform, its log-mel spectrogram, a picture, and how much is speech, singing and music."""
 
 import hashlib
+import io
 import json
+import wave
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -76,6 +79,16 @@ def heard_facts(heard: Heard) -> dict[str, object]:
     return {**asdict(heard.facts), **asdict(heard.stereo), "hum_db": heard.hum_db, **asdict(heard.shares)}
 
 
+@lru_cache(maxsize=1)
+def _hear_nothing() -> None:
+    second = io.BytesIO()
+    with wave.open(second, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 16_000))
+    second.seek(0)
+    hear(second)
+
+
 @dataclass(frozen=True)
 class Listen(DecodesUploads):
     """Task of audio_spectrograms: hears each item once.
@@ -91,6 +104,10 @@ class Listen(DecodesUploads):
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; an item of which no sound decodes becomes a failed row that says why."""
         return each(items, self._row)
+
+    def get_ready(self, items: Sequence[Item]) -> None:  # noqa: ARG002 - whichever they are
+        """Load model and libraries: 180 MB, which would pass for what the first upload left behind and wear the process out."""
+        _hear_nothing()
 
     def _row(self, item: Item) -> Row:
         with MediaSource(self.media_uri).open_planned(item) as file:
