@@ -1,5 +1,7 @@
 import io
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -178,3 +180,23 @@ def test_a_row_holds_the_facts_and_its_blobs_the_spectrogram_and_its_picture(tmp
     assert Blobs(store).get(f"{row.values['blob']}/spectrogram.png").startswith(b"\x89PNG")
     table = pa.Table.from_pylist([dict(row.values)], schema=TABLES["audio_spectrograms"].columns)
     assert {name for name in table.column_names if table[name].null_count} == set()
+
+
+FIRST = """
+import sys
+from avrec_dag import limits
+from avrec_dag.engine.base import attempt_within
+from avrec_dag.items import Item
+from avrec_dag.media.spectrograms import Listen
+
+(row,) = attempt_within(limits.Limits(), Listen(sys.argv[1], sys.argv[2]), [Item("a.wav", "v", "all", {"raw_media": {"etag": None}})])
+print(row.error, limits._LEFT.total // 1_000_000)
+"""
+
+
+def test_what_listening_takes_once_is_not_held_against_the_first_upload(tmp_path):
+    synthetic.clip(tmp_path / "a.wav", kind="bars", seed=0, duration_s=0.5)
+    done = subprocess.run([sys.executable, "-c", FIRST, str(tmp_path), str(tmp_path / "store")], capture_output=True, text=True, check=True)
+    error, left_mb = done.stdout.split()
+    assert error == "None"
+    assert int(left_mb) < 100  # a quarter of memory_mb, 192 MB, wears a process out
