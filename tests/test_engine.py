@@ -14,7 +14,7 @@ import pytest
 from avrec_dag import synthetic
 from avrec_dag.engine import Inline, Local, OnRay, attempt, engine
 from avrec_dag.engine.worker import Worker
-from avrec_dag.errors import SettingError
+from avrec_dag.errors import AvrecError, SettingError
 from avrec_dag.incremental import advance
 from avrec_dag.items import Item
 from avrec_dag.ledger import Counts, Ledger
@@ -67,20 +67,27 @@ def test_a_worker_killed_from_outside_costs_no_item(local, tmp_path, size):
     assert (tmp_path / "killed").exists()
 
 
-def test_a_worker_killed_while_it_starts_is_started_again(monkeypatch):
-    taken, first = Worker(0, Limits()), []
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_worker_killed_while_it_starts_is_started_again_once(monkeypatch, times):
+    taken, killed = Worker(0, Limits()), set()
     begin = ProcessPoolExecutor.submit
 
     def submit(pool, *work):
         future = begin(pool, *work)
-        if not first:
-            first.extend(pool._processes)
-            os.kill(first[0], signal.SIGKILL)
+        (pid,) = pool._processes
+        if len(killed) < times:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
         return future
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
-    assert [row.error for row in taken.rows(WhoAmI(), batches(["a"])[0])] == [None]
-    taken.close()
+    with closing(taken):
+        if times == 1:
+            assert [row.error for row in taken.rows(WhoAmI(), batches(["a"])[0])] == [None]
+        else:
+            with pytest.raises(AvrecError, match="killed while they start"):
+                taken.rows(WhoAmI(), batches(["a"])[0])
+    assert len(killed) == times
 
 
 def test_batches_are_taken_only_as_fast_as_they_are_computed(local):

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
 _SPAWNING = threading.Lock()
+_KILLED = (
+    "worker processes are killed while they start (SIGKILL): give the machine more memory, or set AVREC_WORKERS to fewer; "
+    "what was computed is kept, and the next run goes on from there"
+)
 _BLAMED = frozenset({signal.SIGALRM, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 """Ends that an item brings about itself; another may come from outside."""
 
@@ -102,8 +106,10 @@ class Worker:
             except BrokenProcessPool as error:
                 if self._closed:
                     raise
-                if self._end() == -signal.SIGKILL and not again:
-                    return self._started(again=True)
+                if self._end() == -signal.SIGKILL:
+                    if not again:
+                        return self._started(again=True)
+                    raise AvrecError(_KILLED) from error
                 raise AvrecError(
                     "worker processes cannot start: call from a module with `if __name__ == '__main__':`, or set AVREC_ENGINE=inline"
                 ) from error
