@@ -103,7 +103,7 @@ def server(url: str | None) -> Iterator[tuple[str, str]]:
     if url is not None:
         yield url, version(url)
         return
-    with serving() as made:
+    with serving(fsync=True) as made:
         address = made.url(made.new_database())
         yield address, version(address)
 

@@ -30,12 +30,15 @@ class Postgres:
         folder: Everything it writes.
         port: On 127.0.0.1.
         password: Of `OWNER`.
+        fsync: Whether what it keeps outlives the machine. Off, a killed server still loses nothing that it had written, and starts
+            again without asking the disk about every file.
     """
 
     programs: Path
     folder: Path
     port: int
     password: str
+    fsync: bool = False
 
     def url(self, database: str = "postgres", user: str = OWNER, password: str | None = None) -> str:
         """The address of a database, as AVREC_FEEDBACK takes it."""
@@ -63,7 +66,10 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = " ".join(f"-c {one}" for one in (*_SETTINGS, f"port={self.port}", f"unix_socket_directories={self.folder}"))
+        options = " ".join(
+            f"-c {one}"
+            for one in (*_SETTINGS, f"fsync={'on' if self.fsync else 'off'}", f"port={self.port}", f"unix_socket_directories={self.folder}")
+        )
         self._call("pg_ctl", "start", "-w", "-t", "60", "-s", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self, how: str = "fast") -> None:
@@ -100,14 +106,14 @@ MISSING = "needs a PostgreSQL server (apt-get install postgresql) and, for root,
 
 
 @contextmanager
-def serving() -> Iterator[Postgres]:
+def serving(*, fsync: bool = False) -> Iterator[Postgres]:
     """A server for the block, and nothing left of it afterwards."""
     where = programs()
     if where is None:
         raise RuntimeError(MISSING)
     # Not below pytest's own folder, which is closed to other users.
     folder = Path(tempfile.mkdtemp(prefix="avrec-postgres-"))
-    server = Postgres(where, folder, _free_port(), secrets.token_hex(12))
+    server = Postgres(where, folder, _free_port(), secrets.token_hex(12), fsync)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")

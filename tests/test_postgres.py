@@ -129,7 +129,7 @@ def test_processes_that_write_at_once_lose_nothing_and_share_the_first_opening(u
     log.close()
 
 
-def test_what_was_acknowledged_outlives_the_servers_power_and_what_was_not_is_sent_again(postgres):
+def test_what_was_acknowledged_outlives_the_servers_crash_and_what_was_not_is_sent_again(postgres):
     database = postgres.new_database()
     postgres.run(f"ALTER DATABASE {database} SET synchronous_commit = off")
     log, done, kept = FeedbackLog(postgres.url(database)), threading.Event(), [[], [], []]
