@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import random
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from avrec_dag.cli.app import app
 from avrec_dag.errors import SettingError, UnreachableError
 from avrec_dag.feedback import KINDS, Event, FeedbackLog
 from avrec_dag.feedback.opening import CONNECTIONS
@@ -301,3 +304,17 @@ def test_the_password_may_come_from_elsewhere(postgres, url, monkeypatch):
     log = FeedbackLog(url.replace(f":{postgres.password}@", "@"))
     assert log.add([event()]) == 1
     log.close()
+
+
+def test_the_doctor_says_whether_the_server_lets_us_in(postgres, url):
+    def found(address: str) -> tuple[bool, str, str]:
+        told = CliRunner().invoke(app, ["doctor", "--json"], env={"AVREC_FEEDBACK": address}, prog_name="avrec")
+        assert postgres.password not in told.output and "sauce" not in told.output
+        return next((one["ok"], one["detail"], one["remedy"]) for one in json.loads(told.stdout) if one["name"] == "feedback log")
+
+    log = FeedbackLog(url)
+    log.add([event()])
+    log.close()
+    assert found(url) == (True, f"database {url.rsplit('/', 1)[1]} at 127.0.0.1:{postgres.port}, 1 days", "")
+    ok, detail, remedy = found(url.replace(postgres.password, "secret-sauce"))
+    assert not ok and "refuses user avrec" in detail and "correct it in AVREC_FEEDBACK" in remedy

@@ -28,11 +28,33 @@ def doctor(
 
     settings = Settings.from_env()
     preset = encoders or settings.encoders
-    found = findings(preset, settings.speech)
+    found = [*findings(preset, settings.speech), _log(settings.feedback)]
     try:
         _tell(found, as_json, bad="MISSING")
     finally:
         registry.preset(preset)  # encoders that cannot be used are a wrong setting: one sentence, and 2
+
+
+def _log(address: str) -> "Finding":
+    """Whether the server of the feedback log lets us in; a file is made when it is needed."""
+    from avrec_dag.encoders.doctor import Finding
+    from avrec_dag.errors import SettingError, UnreachableError
+    from avrec_dag.feedback import FeedbackLog
+    from avrec_dag.feedback.opening import parsed
+    from avrec_dag.feedback.refusals import place
+
+    log = FeedbackLog(address)
+    try:
+        url = parsed(address)
+        days = [] if url.get_backend_name() == "sqlite" else log.days()
+    except (SettingError, UnreachableError) as error:
+        found, _, remedy = str(error).partition("; ")
+        return Finding("feedback log", False, found, remedy or "correct AVREC_FEEDBACK")
+    finally:
+        log.close()
+    return Finding(
+        "feedback log", True, f"{place(url).removeprefix('the feedback log').strip(' ,')}{f', {len(days)} days' if days else ''}"
+    )
 
 
 def _stuck() -> "list[Finding]":

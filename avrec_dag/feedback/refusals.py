@@ -52,7 +52,7 @@ def told(url: sa.URL) -> Iterator[None]:
     try:
         yield
     except sa.exc.TimeoutError:
-        raise UnreachableError(f"{_place(url)} answers too slowly: all connections of this process are in use; {_KEPT}") from None
+        raise UnreachableError(f"{place(url)} answers too slowly: all connections of this process are in use; {_KEPT}") from None
     except sa.exc.DBAPIError as error:
         raise _refusal(error, url) or error from None
 
@@ -63,20 +63,21 @@ def _refusal(error: sa.exc.DBAPIError, url: sa.URL) -> AvrecError | None:
     if code:
         found = _STATEMENTS.get(code) or _STATEMENTS.get(code[:2])
         if found:
-            return found[0](f"{_place(url)} {found[1].format(user=url.username, said=said)}")
+            return found[0](f"{place(url)} {found[1].format(user=url.username, said=said)}")
     if error.connection_invalidated:
-        return AwayError(f"{_place(url)} went away; {_KEPT}")
+        return AwayError(f"{place(url)} went away; {_KEPT}")
     if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
         return None
     for pattern, kind, sentence in _CONNECTING:
         if re.search(pattern, said):
-            return kind(f"{_place(url)} {sentence.format(user=url.username, database=url.database)}")
+            return kind(f"{place(url)} {sentence.format(user=url.username, database=url.database)}")
     if url.get_backend_name() == "sqlite":
-        return UnreachableError(f"{_place(url)} cannot be used ({said}); {_KEPT}")
-    return AwayError(f"{_place(url)} does not answer ({said}); check that it runs, and its address in AVREC_FEEDBACK")
+        return UnreachableError(f"{place(url)} cannot be used ({said}); {_KEPT}")
+    return AwayError(f"{place(url)} does not answer ({said}); check that it runs, and its address in AVREC_FEEDBACK")
 
 
-def _place(url: sa.URL) -> str:
+def place(url: sa.URL) -> str:
+    """Where the log is, in words and without the password."""
     if url.get_backend_name() == "sqlite":
         return f"the feedback log in {url.database}"
     hosts = url.host or url.query.get("host", "localhost")
