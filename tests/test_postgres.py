@@ -1,4 +1,3 @@
-import json
 import multiprocessing
 import os
 import random
@@ -9,9 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from typer.testing import CliRunner
 
-from avrec_dag.cli.app import app
+from avrec_dag.cli.keeping import _log
+from avrec_dag.encoders.doctor import Finding
 from avrec_dag.errors import SettingError, UnreachableError
 from avrec_dag.feedback import KINDS, Event, FeedbackLog
 from avrec_dag.feedback.opening import CONNECTIONS
@@ -307,14 +306,12 @@ def test_the_password_may_come_from_elsewhere(postgres, url, monkeypatch):
 
 
 def test_the_doctor_says_whether_the_server_lets_us_in(postgres, url):
-    def found(address: str) -> tuple[bool, str, str]:
-        told = CliRunner().invoke(app, ["doctor", "--json"], env={"AVREC_FEEDBACK": address}, prog_name="avrec")
-        assert postgres.password not in told.output and "sauce" not in told.output
-        return next((one["ok"], one["detail"], one["remedy"]) for one in json.loads(told.stdout) if one["name"] == "feedback log")
-
     log = FeedbackLog(url)
     log.add([event()])
     log.close()
-    assert found(url) == (True, f"database {url.rsplit('/', 1)[1]} at 127.0.0.1:{postgres.port}, 1 days", "")
-    ok, detail, remedy = found(url.replace(postgres.password, "secret-sauce"))
-    assert not ok and "refuses user avrec" in detail and "correct it in AVREC_FEEDBACK" in remedy
+    found = _log(url)
+    assert found == Finding("feedback log", True, f"database {url.rsplit('/', 1)[1]} at 127.0.0.1:{postgres.port}, days with events: 1")
+    refusing = _log(url.replace(postgres.password, "secret-sauce"))
+    assert not refusing.ok and "refuses user avrec" in refusing.detail and "correct it in AVREC_FEEDBACK" in refusing.remedy
+    assert _log("sqlite:////nowhere/f.db") == Finding("feedback log", True, "in /nowhere/f.db")
+    assert not _log("oracle://h/x").ok

@@ -52,9 +52,8 @@ def _log(address: str) -> "Finding":
         return Finding("feedback log", False, found, remedy or "correct AVREC_FEEDBACK")
     finally:
         log.close()
-    return Finding(
-        "feedback log", True, f"{place(url).removeprefix('the feedback log').strip(' ,')}{f', {len(days)} days' if days else ''}"
-    )
+    held = f", days with events: {len(days)}" if days else ""
+    return Finding("feedback log", True, place(url).removeprefix("the feedback log").strip(" ,") + held)
 
 
 def _stuck() -> "list[Finding]":
