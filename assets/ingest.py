@@ -9,6 +9,7 @@ from assets.results import LISTING, materialized
 from avrec_dag.feedback.stage import update_feedback
 from avrec_dag.media.ingest import ProbeUploads, plan_listed, uploads_of
 from avrec_dag.media.spoken import digest
+from avrec_dag.vanishing import refuse_mass_vanishing
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.media import Media
@@ -22,6 +23,7 @@ def raw_media(context: dg.AssetExecutionContext, store: Store, media: Media, com
     today, start = datetime.now(UTC).date(), graph.SETTINGS.start
     listed = uploads_of(ledger, source, day, today, start)
     plan = plan_listed(ledger, step, day, listed)
+    refuse_mass_vanishing(ledger, source, day, plan, media.guard)
     outcome = compute.advance(ledger, step, day, ProbeUploads(media.uri), plan=plan, run_id=context.run.run_id, guard=media.guard)
     return materialized(outcome, store, {LISTING: digest(listed)})
 

@@ -8,7 +8,7 @@ from assets import backfilling, graph
 from assets.automation import COLLECT_TABLES, INGEST_TABLES, collect_feedback, ingest_and_embed, recommend, train_classifier
 from avrec_dag.behind import day_plans, unfinished
 from avrec_dag.errors import SettingError
-from avrec_dag.media.ingest import days_of
+from avrec_dag.media.ingest import days_of, known_days
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
@@ -17,7 +17,8 @@ from resources.workers import reap
 _MOST_DAYS = 1000
 """A night asks for so many days at most; what is left is asked for by the next."""
 _READ_DAYS = 30
-"""Of so many newest days the ledger is asked as well: reading the keys of twelve tables takes a good part of a second a day."""
+"""Of so many newest days, and of those that lost an upload, the ledger is asked as well: reading the keys of twelve tables takes a good
+part of a second a day."""
 
 
 @dg.schedule(job=ingest_and_embed, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
@@ -30,7 +31,9 @@ def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media:
     except SettingError as error:
         return dg.SkipReason(str(error))
     days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")))
-    recent = set(days[-_READ_DAYS:])
+    listed = {upload.key for there in uploads.values() for upload in there}
+    left = {day for key, day in known_days(store.ledger).items() if key not in listed}  # of any age: what vanished leaves within a day
+    recent = {*days[-_READ_DAYS:], *left}
 
     def behind(day: str) -> list[str]:
         return unfinished(day_plans(store.ledger, source, graph.STEPS, INGEST_TABLES, day, today, graph.SETTINGS.start))

@@ -10,6 +10,7 @@ from typing import TypeVar
 import dagster as dg
 
 from avrec_dag.errors import SettingError
+from avrec_dag.lifecycle import Lifecycle
 from avrec_dag.limits import Limits
 from avrec_dag.media.sampling import Sampling
 from avrec_dag.moderation.policy import Policy
@@ -56,6 +57,7 @@ class Settings:
         s3: AVREC_S3_ADDRESSING, _ENCRYPTION, _REQUESTER_PAYS and _PATIENCE_S: how S3 is asked, beyond what the AWS variables say.
         failure_webhook: AVREC_FAILURE_WEBHOOK: where failed runs are told by POST, an http or https address; a secret.
         log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
+        retention: AVREC_RETENTION: how many days feedback and histories of evaluations are kept, `feedback_events=365`.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -81,6 +83,7 @@ class Settings:
     s3: Access = field(default_factory=Access)
     queue: str = ""
     relist_s: float = 600.0
+    retention: Lifecycle = field(default_factory=Lifecycle)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -119,6 +122,7 @@ class Settings:
             log=_read(env, "AVREC_LOG", _one_of(FORMS), f"one of {', '.join(FORMS)}", ""),
             s3=Access.read(env),
             queue=env.get("AVREC_UPLOADS_QUEUE") or cls.queue,
+            retention=Lifecycle.read(env.get("AVREC_RETENTION", "")),
             relist_s=_read(env, "AVREC_UPLOADS_RELIST_S", _within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
         )
 

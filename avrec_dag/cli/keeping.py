@@ -102,13 +102,20 @@ def sweep(
     older_than_h: Annotated[float, typer.Option(min=0, help="Leave alone what is younger than so many hours.")] = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Find, and delete when told to, stored files that no row names any more."""
+    """Find, and delete when told to, files that no row names, rows older than AVREC_RETENTION, and keys of rows that left a week ago."""
     from dataclasses import asdict
+    from datetime import UTC, datetime
 
     from avrec_dag.cli.library import opened
+    from avrec_dag.lifecycle import expire
 
-    swept = asdict(opened().ledger.sweep(dry_run=not delete, older_than_s=older_than_h * 3600))
+    library = opened()
+    expired = expire(library.ledger, library.log, library.settings.retention, datetime.now(UTC).date(), dry_run=not delete)
+    swept = {**asdict(library.ledger.sweep(dry_run=not delete, older_than_s=older_than_h * 3600))}
+    swept["bare_keys"] = library.ledger.purge(dry_run=not delete)
     if as_json:
-        output.show_json({"deleted": delete, **swept})
-    else:
-        output.show_table(["", "deleted" if delete else "would be deleted"], [[name, value] for name, value in swept.items()])
+        output.show_json({"deleted": delete, **swept, "expired": [asdict(one) for one in expired]})
+        return
+    rows = [[name, value] for name, value in swept.items()]
+    rows += [[f"{one.place}, older than {one.kept_days} days", one.rows] for one in expired]
+    output.show_table(["", "deleted" if delete else "would be deleted"], rows)

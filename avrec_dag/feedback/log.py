@@ -71,6 +71,10 @@ class FeedbackLog(Log):
         """Delete everything one person did; returns how many events that were. SQLite overwrites the bytes."""
         return self._overwrite(sa.delete(LOG).where(LOG.c.user_id == user_id))
 
+    def remove_before(self, day: str) -> int:
+        """Delete every event of the UTC days before one, YYYY-MM-DD; returns how many that were."""
+        return self._overwrite(sa.delete(LOG).where(LOG.c.day < day))
+
     def remove_item(self, media_id: str) -> int:
         """Delete every event on one item; returns how many that were."""
         return self._overwrite(sa.delete(LOG).where(LOG.c.media_id == media_id))

@@ -166,6 +166,20 @@ class TableFiles:
             remove(fs, path)
         return stored.num_rows - merged.num_rows
 
+    def drop(self, partition: str) -> None:
+        """Delete every file of a partition."""
+        fs, _ = filesystem(self.uri)
+        for path in self.paths(partition):
+            remove(fs, path)
+
+    def purge(self, *, dry_run: bool) -> int:
+        """Delete tombstones that have outlived every writer; returns how many there are."""
+        where = ds.field("gone") & (ds.field("written_ns") <= time.time_ns() - TOMBSTONE_S * 1_000_000_000)
+        old = self.read(None, [self.key], where)
+        for partition in () if dry_run else old["partition"].unique().to_pylist():
+            self.compact(partition, [])
+        return old.num_rows
+
 
 def _folder(base: str, partition: str | None) -> str:
     if partition is None:

@@ -154,6 +154,18 @@ class Ledger:
         """Merge the files of one partition: the newest row of each key, and tombstones of the last seven days."""
         TableFiles(self.uri, table).compact(partition)
 
+    def drop(self, table: str, partition: str) -> None:
+        """Delete a partition with everything in it, tombstones too: it is older than the table is kept."""
+        TableFiles(self.uri, table).drop(partition)
+
+    def forget(self, table: str, partition: str, keys: Collection[str]) -> None:
+        """Delete every row of some keys, old ones and tombstones too."""
+        TableFiles(self.uri, table).compact(partition, list(keys), bare=True)
+
+    def purge(self, *, dry_run: bool = True) -> int:
+        """Find tombstones that no writer can need any more (`files.TOMBSTONE_S`), and delete them unless `dry_run`; returns how many."""
+        return sum(TableFiles(self.uri, table).purge(dry_run=dry_run) for table in TABLES)
+
     def partitions(self, table: str) -> list[str]:
         """The partitions that have rows, in order."""
         return sorted({path.split("/")[-2] for path in TableFiles(self.uri, table).paths()})
