@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 ERASED = "erased"
@@ -19,6 +19,7 @@ _METADATA = ("md_str", "text", "data", "value", "message", "user_message", "desc
 _COLUMNS = (
     (SqlEventLogStorageTable.c.id, SqlEventLogStorageTable.c.event),
     (AssetKeyTable.c.id, AssetKeyTable.c.last_materialization),
+    (AssetCheckExecutionsTable.c.id, AssetCheckExecutionsTable.c.evaluation_event),
 )
 _LOGS = ("out", "err")
 
@@ -88,7 +89,9 @@ class Records:
 
     def _without(self, told: Any, field: str = "") -> Any:
         if isinstance(told, dict):
-            return {name: self._without(value, name) for name, value in told.items()}
+            # Within a field of words, whatever it holds is words: the parts of a list or object that an asset reported.
+            inner = {name: field if field in _METADATA and not name.startswith("__") else name for name in told}
+            return {name: self._without(value, inner[name]) for name, value in told.items()}
         if isinstance(told, list):
             return [self._without(one, field) for one in told]
         if isinstance(told, str) and field in _METADATA and any(name in told for name in (*self._names, *self._encoded)):
