@@ -86,8 +86,10 @@ def test_labels_ask_for_one_training_once_nobody_is_labelling_any_more(made, ins
         return len(data.run_requests or ()), data.cursor or "", data.skip_message or ""
 
     key = f"dt={DAYS[0]}/any.mp4"
+    labelled = next(iter(log.newest()))
+    log.add([Correction(media_id=labelled, labels=("cat",), by="ada")])
     assert ask(None)[2] == "somebody is still labelling"
-    log.remove_item(next(iter(log.newest())))
+    log.remove_item(labelled)
     assert ask(None)[2] == "nobody said anything new"
     log.add([Correction(media_id=key, labels=("cat",), by="ada", at=AT)])
     requests, cursor, _ = ask(None)

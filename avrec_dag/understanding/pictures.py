@@ -127,7 +127,7 @@ def decision(metrics: Sequence[Mapping[str, Any]], found: Comparison | None, cho
         left.set_yticks(range(len(values)), list(values))
     left.invert_yaxis()
     if models:
-        left.legend(fontsize=8)
+        left.legend(fontsize=8, loc="lower right")
     right.set_yticks([])
     right.set_xlabel("score, challenger less champion")
     if found is not None:
@@ -135,6 +135,6 @@ def decision(metrics: Sequence[Mapping[str, Any]], found: Comparison | None, cho
         right.axvline(0, color="black", linewidth=0.8)
         right.plot([found.low, found.high], [0, 0], color="#4c78a8", linewidth=4, solid_capstyle="round", label="95 % interval")
         right.plot([found.mean], [0], "o", color="black", label="mean")
-        right.legend(fontsize=8)
+        right.legend(fontsize=8, loc="lower right")
     figure.suptitle("the challenger was adopted" if chosen.adopted else "the champion stays", fontsize=11)
     return _png(figure)

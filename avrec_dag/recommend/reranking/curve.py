@@ -126,7 +126,7 @@ def picture(curves: Mapping[str, Sequence[Point]]) -> bytes:
         axes.set_xlabel(title)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("NDCG (dashed: 95 % of the best)")
-    figure.axes[0].legend(fontsize=8)
+    figure.axes[0].legend(fontsize=8, loc="lower left")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
