@@ -157,6 +157,18 @@ def test_a_short_name_takes_no_other_name_with_it(tmp_path):
     assert ledger.rows("recommendations").to_pylist()[0]["reasons"] == [offer["reasons"][0], ""]
 
 
+def test_a_title_that_other_items_bear_is_taken_out_of_reasons_and_is_no_trace_of_the_one_that_went(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    ledger.append("raw_media", DAY, [Row(key, "1", {}, {"title": "Holidays"}) for key in (GONE, KEPT)])
+    offer = {"media_ids": ["b"], "reasons": ["people who liked “Holidays” liked this too"]}
+    ledger.append("recommendations", WHOLE, [Row("u", "1", {}, offer)])
+    item = ledger.item(GONE)
+    ledger.erase(item)
+    assert ledger.rows("recommendations").to_pylist()[0]["reasons"] == [""]
+    ledger.append("recommendations", WHOLE, [Row("u", "2", {}, offer)])  # made anew, of the other one
+    assert ledger.traces(item) == {}
+
+
 def test_every_list_of_items_is_known_to_be_one():
     named = {(table, group[0]) for table, groups in BESIDE.items() for group in groups}
     ids = {(name, one) for name, table in TABLES.items() for one in table.columns.names if one.endswith("_ids")}

@@ -131,7 +131,7 @@ def _shown_as(subject: "Subject") -> tuple[str, ...]:
     from assets.pictures import plain
 
     cut = (plain(subject.key, longest) for longest in (40, 60, 120) if len(subject.key) > longest)
-    titles = (form for title in subject.titles for form in (f"“{title}”", plain(f"“{title}”", 10_000)))
+    titles = (form for title in subject.sure.titles for form in (f"“{title}”", plain(f"“{title}”", 10_000)))
     return tuple(dict.fromkeys([subject.key, plain(subject.key, 10_000), *cut, *titles]))
 
 

@@ -27,13 +27,15 @@ _PEOPLE_IN = ("label_corrections", "labels", "moderation_decisions")
 def item(uri: str, media_id: str) -> Subject:
     """An item with every title that the store knows of it, by which the reasons of others may call it."""
     files = TableFiles(uri, "raw_media")
-    titles = files.read(None, ["title"], ds.field(files.key) == media_id)["title"].unique().to_pylist()
-    return Subject("item", media_id, tuple(title for title in titles if title))
+    own = ds.field(files.key) == media_id
+    titles = tuple(title for title in files.read(None, ["title"], own)["title"].unique().to_pylist() if title)
+    others = files.read(None, ["title"], ~own & ds.field("title").isin(pa.array(titles, pa.string())))["title"]
+    return Subject("item", media_id, titles, frozenset(others.to_pylist()))
 
 
 def find(uri: str, subject: Subject) -> dict[str, int]:
     """Place -> how many stored rows or files there are about it or name it, old rows and tombstones included; reads everything anew."""
-    found: dict[str, int] = {}
+    subject, found = subject.sure, dict[str, int]()
     for table in TABLES:
         files = TableFiles(uri, table)
         if (own := _about(files, subject)) is not None:

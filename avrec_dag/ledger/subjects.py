@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -32,11 +32,18 @@ class Subject:
         kind: Which of the two.
         key: media_id or user_id.
         titles: Of an item, every title that is stored.
+        shared: Those of them that other items bear, too: a sentence with one of these may well speak of another item.
     """
 
     kind: Literal["item", "person"]
     key: str
     titles: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def sure(self) -> "Subject":
+        """The same by the names that are its own alone."""
+        return replace(self, titles=tuple(title for title in self.titles if title not in self.shared))
 
     @property
     def column(self) -> str:
