@@ -173,16 +173,16 @@ def _full(place: Place, _: "subprocess.Popen[str]", rng: random.Random, *, serve
 _GONE = 1 << 40
 KINDS: Sequence[Kind] = (
     Kind("kill -9 of a worker of the engine", _kill_worker, (0.5, 3)),
-    Kind("kill -9 of the run", _kill_run, (0.2, 7), fatal=True),
-    Kind("kill -9 of run and workers at once", _kill_tree, (0.2, 7), fatal=True),
     Kind("S3 answers 500", partial(_at_proxy, status=500), (0.2, 3)),
     Kind("S3 answers 503", partial(_at_proxy, status=503), (0.2, 3)),
     Kind("S3 passes 20 kB/s", partial(_at_proxy, bytes_per_s=20_000), (0.2, 3)),
     Kind("network gone for seconds", partial(_at_proxy, refuse=_GONE), (0.2, 3)),
-    Kind("network gone for a minute", partial(_at_proxy, refuse=_GONE, lasts_s=(60, 65)), (1, 9), most=2),
     Kind("disk of the S3 server full", partial(_full, server=True), (1, 5)),
-    Kind("disk of Dagster's records full", _full, (1, 5)),
     Kind("disk full, store in a folder", _full, (0.5, 3), in_folder=True),
+    Kind("network gone for a minute", partial(_at_proxy, refuse=_GONE, lasts_s=(60, 65)), (1, 9), most=2),
+    Kind("kill -9 of the run", _kill_run, (0.2, 7), fatal=True),
+    Kind("kill -9 of run and workers at once", _kill_tree, (0.2, 7), fatal=True),
+    Kind("disk of Dagster's records full", _full, (1, 5)),
 )
 
 

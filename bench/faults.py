@@ -32,7 +32,8 @@ from fault_kinds import KINDS, Kind, Place
 from avrec_dag.demo.s3_server import serving
 
 ROOT = Path(__file__).resolve().parent.parent
-DAY, PER_ROUND, MOST_LAUNCHES = "2026-03-02", 20, 12
+DAY, MOST_LAUNCHES = "2026-03-02", 12
+PER_ROUND, KILLS_PER_ROUND = 30, 10
 
 
 @dataclass
@@ -165,7 +166,7 @@ def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int
         while mine.faults < wanted and mine.rounds < 3 + wanted:
             number, mine.rounds = number + 1, mine.rounds + 1
             one = Round(place, number, place.folder(number) if kind.in_folder else place.store(f"round-{number}"))
-            disturbed(one, kind, min(PER_ROUND, wanted - mine.faults), rng, mine)
+            disturbed(one, kind, min(KILLS_PER_ROUND if kind.fatal else PER_ROUND, wanted - mine.faults), rng, mine)
             mine.add(fault_rows.compare(expected, fault_rows.read(one.store, fault_kinds.TABLES)))
             say(f"{kind.name}: {vars(mine)}")
     rows = {name: vars(one) | {"restart_s": statistics.median(one.restarts_s or [0.0])} for name, one in told.items()}
