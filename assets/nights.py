@@ -8,7 +8,8 @@ from assets import backfilling, graph
 from assets.automation import COLLECT_TABLES, INGEST_TABLES, collect_feedback, ingest_and_embed, recommend, train_classifier
 from avrec_dag.behind import day_plans, unfinished
 from avrec_dag.errors import SettingError
-from avrec_dag.media.ingest import days_of, known_days
+from avrec_dag.media.ingest import days_of
+from avrec_dag.vanishing import vanished
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
@@ -31,8 +32,7 @@ def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media:
     except SettingError as error:
         return dg.SkipReason(str(error))
     days = sorted(uploads.keys() | set(store.ledger.partitions("raw_media")))
-    listed = {upload.key for there in uploads.values() for upload in there}
-    left = {day for key, day in known_days(store.ledger).items() if key not in listed}  # of any age: what vanished leaves within a day
+    left = vanished(store.ledger, source).values()  # of any age, so that what vanished leaves within a day
     recent = {*days[-_READ_DAYS:], *left}
 
     def behind(day: str) -> list[str]:
