@@ -13,6 +13,8 @@ from avrec_dag.recommend.models.weighing import Array
 from avrec_dag.recommend.reranking.listing import Listed
 
 BEHAVIOUR, CONTENT, POPULARITY = "behaviour", "content", "popularity"
+OF_CONTENT = ("content", "bilinear")
+"""The models that know an item by what it holds."""
 NAMED = 2
 """So many items of the person's history are named at most."""
 
@@ -80,7 +82,7 @@ def contributions(views: Views, history: Interactions, scores: Scores, items: ND
     added = {part: np.zeros((len(history), len(items)), np.float32) for part in (BEHAVIOUR, CONTENT)}
     for name, effects in of_events(views.model, history, items).items():
         if name != POPULARITY:
-            added[CONTENT if name == CONTENT else BEHAVIOUR] += scores.factors[name][0, items] * effects
+            added[CONTENT if name in OF_CONTENT else BEHAVIOUR] += scores.factors[name][0, items] * effects
     return added
 
 
@@ -88,7 +90,7 @@ def parts_of(scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
     """What behaviour (all models of it together), content, popularity, quality and signals add to some items of one person's scores."""
     added = {part: np.zeros(len(items), np.float32) for part in (BEHAVIOUR, CONTENT, POPULARITY, QUALITY, *scores.signals)}
     for name, part in scores.parts.items():
-        added[name if name in added else BEHAVIOUR] += part[0, items]
+        added[name if name in added else CONTENT if name in OF_CONTENT else BEHAVIOUR] += part[0, items]
     return added
 
 

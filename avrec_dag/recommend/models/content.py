@@ -76,6 +76,10 @@ class Content:
             self._centred = (data.vectors, found)
         return found
 
+    def towards(self, data: Interactions) -> NDArray[np.float32]:
+        """(items, d) float32: what each item, in a profile, looks for in others; here its own vector."""
+        return self.vectors(data)
+
     def shares(self, data: Interactions) -> sp.csr_matrix:
         """What each event adds to the profile: (users, items), signed as the weights, magnitudes summing to 1 per person."""
         counted = np.where(data.weights < 0, self.settings.disliked * data.weights, data.weights).astype(np.float64)
@@ -89,7 +93,7 @@ class Content:
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`; the items may be any, as long as the histories bring their vectors."""
         vectors = self.vectors(histories)
-        profiles = self.shares(histories) @ vectors
+        profiles = self.shares(histories) @ self.towards(histories)
         return np.asarray(profiles @ (vectors if candidates is None else vectors[candidates]).T, dtype=np.float32)
 
     def save(self) -> Files:

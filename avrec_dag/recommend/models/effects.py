@@ -33,8 +33,8 @@ def of_events(blend: Blend, history: Interactions, items: NDArray[np.int64]) -> 
 
 def _of_one(blend: Blend, component: Model, history: Interactions, items: NDArray[np.int64]) -> Array:
     if isinstance(component, Content):
-        vectors, share = component.vectors(history), component.shares(history).data
-        return np.asarray(share[:, None] * (vectors[history.columns] @ vectors[items].T), np.float32)
+        towards, vectors, share = component.towards(history), component.vectors(history), component.shares(history).data
+        return np.asarray(share[:, None] * (towards[history.columns] @ vectors[items].T), np.float32)
     effects = np.zeros((len(history), len(items)), np.float32)
     known, place = blend.as_known(component, history)
     events = np.arange(len(history)) if place is None else np.flatnonzero(place[history.columns] >= 0)

@@ -113,10 +113,16 @@ MODELS: dict[str, Entry] = {
     ),
     "sequence": Entry(f"{_HERE}.sequence:Sequence", f"{_HERE}.sequence_settings:SequenceSettings"),
     "content": Entry(f"{_HERE}.content:Content", f"{_HERE}.content:ContentSettings", {"recency": (1.0, 0.9, 0.7)}, needs_vectors=True),
+    "bilinear": Entry(
+        f"{_HERE}.bilinear:Bilinear",
+        f"{_HERE}.bilinear:BilinearSettings",
+        {"ridge": (1.0, 0.3, 3.0), "recency": (1.0, 0.9)},
+        needs_vectors=True,
+    ),
     "blend": Entry(
         f"{_HERE}.blend:Blend",
         f"{_HERE}.blend:BlendSettings",
-        components=("popularity", "ease", "item_knn", "als", "linear", "sequence", "content"),
+        components=("popularity", "ease", "item_knn", "als", "linear", "sequence", "content", "bilinear"),
     ),
 }
 """Every model, in the order in which they are compared: components before what is made of them."""
