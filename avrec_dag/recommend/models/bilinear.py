@@ -8,9 +8,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.errors import ModelError
-from avrec_dag.recommend.models import files
 from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.content import Content, ContentSettings
+from avrec_dag.recommend.models.files import pack, unpack
 from avrec_dag.recommend.models.histories import checked, liked_events
 from avrec_dag.recommend.models.weighing import COLD_AT
 
@@ -78,12 +78,12 @@ class Bilinear(Content):
         """V' C V (d, d), by sums over people less the diagonal."""
         people = likes.shape[0]
         some = np.sort(rng.choice(people, min(people, self.learning.people), replace=False))
-        chosen = likes[some]
+        chosen = sp.csr_matrix(likes[some])
         chosen.data = np.ones(chosen.nnz)
         scaled = sp.csr_matrix(chosen @ sp.diags(np.where(counts > 0, 1 / np.sqrt(np.maximum(counts, 1)), 0.0)))
         total = -(known.T * np.asarray(scaled.power(2).sum(axis=0)).ravel()) @ known
         for start in range(0, len(some), _BATCH):
-            sums = scaled[start : start + _BATCH] @ known
+            sums = np.asarray(sp.csr_matrix(scaled[start : start + _BATCH]) @ known)
             total += sums.T @ sums
         return total
 
@@ -101,12 +101,12 @@ class Bilinear(Content):
 
     def save(self) -> Files:
         """See `Model.save`: the settings and the matrix, and no items, as any may be scored."""
-        return files.pack(self.name, self.learning, (), {"matrix": self.matrix})
+        return pack(self.name, self.learning, (), {"matrix": self.matrix})
 
     @classmethod
-    def load(cls, stored: Files) -> Self:
+    def load(cls, files: Files) -> Self:
         """See `Model.load`; ModelError where the files are not such a model's."""
-        read = files.unpack(stored, cls.name)
+        read = unpack(files, cls.name)
         model = cls(read.settings(BilinearSettings))
         matrix = read.array("matrix", np.float32, (None, None))
         if matrix.shape[0] != matrix.shape[1]:
