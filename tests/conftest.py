@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory) -> Iterator[S3Server]:
     """A real S3 server (SeaweedFS) that lives as long as the test session."""
-    with serving(tmp_path_factory.mktemp("s3")) as server:
+    with serving(tmp_path_factory.mktemp("s3"), keep=False) as server:
         yield server
 
 

@@ -54,6 +54,7 @@ def test_labels_are_set_added_to_taken_away_and_shown_with_who_and_when(mine, lo
     assert "none of the classes" in invoke(mine, BARS).stdout
 
 
+@pytest.mark.slow
 def test_what_people_said_is_learnt_by_the_next_materialize_and_by_it_alone(mine):
     answered(mine, SOUND, "waves", "--by", "ada")
     answered(mine, RINGS, "--remove", "--by", "ada")

@@ -20,6 +20,7 @@ from tests.made_runs import DAYS, Library, made_runs
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_worker_processes_leave_what_one_process_leaves(tmp_path):
     inline = made_runs(tmp_path / "inline", per_kind=1)
     local = Library(shutil.copytree(inline.root, tmp_path / "local"), engine="local")

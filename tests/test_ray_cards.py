@@ -11,6 +11,7 @@ from avrec_dag.items import Item
 from tests.made_tasks import CardsElsewhere, WhichCards
 
 
+@pytest.mark.slow
 def test_with_ray_every_card_has_one_process_that_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setattr(devices, "cards", lambda: 2)  # Ray counts cards as it is told, and hands out their numbers

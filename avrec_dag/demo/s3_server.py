@@ -64,8 +64,12 @@ class S3Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[S3Server]:
+def serving(folder: Path, *, keep: bool = True) -> Iterator[S3Server]:
     """Start a server that keeps its objects in `folder`, and stop it afterwards.
+
+    Args:
+        folder: Made where it is not there.
+        keep: Whether the folder is to be served again: the server is then let finish, which takes it a quarter of a minute.
 
     Raises:
         MissingError: It is not installed, or does not answer.
@@ -82,6 +86,7 @@ def serving(folder: Path) -> Iterator[S3Server]:
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", f"-s3.port={port}", "-master.volumeSizeLimitMB=64", "-volume.max=300", "-filer", "-s3"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports that two servers at once would fight over
+    command.append("-volume.preStopSeconds=1")  # no other server is to be told that this one stops
     command.append(f"-s3.config={folder / 's3.json'}")
     environment = {**os.environ, "WEED_S3_SSE_KEY": _key(folder)}  # it encrypts only where it has a key of its own
     with (folder / "log").open("wb") as log:
@@ -91,7 +96,10 @@ def serving(folder: Path) -> Iterator[S3Server]:
         _wait_until_it_answers(server, process, folder / "log")
         yield server
     finally:
-        process.terminate()
+        if keep:
+            process.terminate()
+        else:
+            process.kill()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
