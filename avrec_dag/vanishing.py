@@ -30,8 +30,10 @@ def refuse_mass_vanishing(ledger: Ledger, source: MediaSource, day: str, plan: P
     Raises:
         AvrecError: More than that share of the library would vanish.
     """
+    if not plan.gone:
+        return
     known = known_days(ledger)
-    if not plan.gone or len(plan.gone) <= guard * sum(at == day for at in known.values()):
+    if len(plan.gone) <= guard * sum(at == day for at in known.values()):
         return
     gone = len(vanished(ledger, source))
     if gone >= GUARD_ROWS and gone > guard * len(known):

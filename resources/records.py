@@ -13,7 +13,8 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-ERASED = "erased"
+from avrec_dag.ledger.subjects import ERASED
+
 _METADATA = ("md_str", "text", "data", "value", "message", "user_message", "description", "stack")
 """Fields of stored events that hold words of ours; names of classes, assets and steps are in none of them."""
 _COLUMNS = (

@@ -154,8 +154,7 @@ class TableFiles:
                 raise
             return 0  # another compaction was faster
         merged = newest(stored, self.key).drop_columns("partition")
-        oldest = time.time_ns() - TOMBSTONE_S * 1_000_000_000
-        merged = merged.filter(~ds.field("gone") | (ds.field("written_ns") > oldest))
+        merged = merged.filter(~_outlived())
         if forget:
             others = ~ds.field(self.key).isin(pa.array(forget, pa.string()))
             merged = merged.filter(others if bare else ds.field("gone") | others)
@@ -174,11 +173,15 @@ class TableFiles:
 
     def purge(self, *, dry_run: bool) -> int:
         """Delete tombstones that have outlived every writer; returns how many there are."""
-        where = ds.field("gone") & (ds.field("written_ns") <= time.time_ns() - TOMBSTONE_S * 1_000_000_000)
-        old = self.read(None, [self.key], where)
+        old = self.read(None, [self.key], _outlived())
         for partition in () if dry_run else old["partition"].unique().to_pylist():
             self.compact(partition, [])
         return old.num_rows
+
+
+def _outlived() -> ds.Expression:
+    """Tombstones that no writer needs any more."""
+    return ds.field("gone") & (ds.field("written_ns") <= time.time_ns() - TOMBSTONE_S * 1_000_000_000)
 
 
 def _folder(base: str, partition: str | None) -> str:

@@ -75,12 +75,17 @@ class Pairs:
 
 def _portions(liked: Interactions, window: int) -> Iterator[Interactions]:
     lengths = np.diff(liked.indptr)
-    pairs = np.cumsum(lengths * np.minimum(lengths, window))
-    start = 0
-    while start < len(lengths):
-        before = pairs[start - 1] if start else 0
-        end = max(start + 1, int(np.searchsorted(pairs, before + _PAIRS_AT_ONCE, side="right")))
+    for start, end in portions(lengths * np.minimum(lengths, window), _PAIRS_AT_ONCE):
         yield liked.of(np.arange(start, end)) if (start, end) != (0, len(lengths)) else liked
+
+
+def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """From which to which, so that the sizes of each portion add up to at most `most`, or it is one alone."""
+    total, start = np.cumsum(sizes), 0
+    while start < len(sizes):
+        before = total[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(total, before + most, side="right")))
+        yield start, end
         start = end
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from avrec_dag.recommend.models.gram import portions
+
 _BLOCK = 1 << 21
 """Cells of G that lie open at once, 8 MB: looking them up at random stays within the processor's cache, however many items there are."""
 _LOOKED_UP_AT_ONCE = 1 << 17
@@ -39,8 +41,10 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: 
     place[order] = np.arange(n)
     gram = _moved(together, place)
     chosen = _Chosen.of(after, place, diagonal + l2, sources)
-    parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2) for start, end in _portions(np.diff(chosen.indptr))]
-    columns = np.repeat(np.arange(n), np.diff(chosen.indptr))
+    counts = np.diff(chosen.indptr)
+    spans = portions(counts * (counts - 1) // 2, _TRIANGLES)  # whose triangles keep to the memory for them
+    parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2) for start, end in spans]
+    columns = np.repeat(np.arange(n), counts)
     return sp.csr_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), (order[chosen.sources], columns)), shape=(n, n))
 
 
@@ -51,17 +55,6 @@ def _moved(together: sp.csr_matrix, place: NDArray[np.int64]) -> sp.csr_matrix:
     below = row != column
     row, column, values = row[below], column[below], cells.data[below].astype(np.float32)
     return sp.csr_matrix((values, (np.maximum(row, column), np.minimum(row, column))), shape=together.shape)
-
-
-def _portions(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """From which item to which, so that the triangles of each portion keep to the memory for them."""
-    cells = np.cumsum(counts * (counts - 1) // 2)
-    start = 0
-    while start < len(counts):
-        before = cells[start - 1] if start else 0
-        end = max(start + 1, int(np.searchsorted(cells, before + _TRIANGLES, side="right")))
-        yield start, end
-        start = end
 
 
 @dataclass(frozen=True)
