@@ -17,14 +17,7 @@ from avrec_dag.feedback.reading import read_rules
 from avrec_dag.feedback.stage import update_feedback
 from avrec_dag.ledger import Ledger
 from avrec_dag.steps import Recipe, graph
-
-AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
-VALUES = {"watch": 0.5, "rating": 4}
-
-
-def event(kind: str = "like", *, user_id: str = "ann", media_id: str = "a.mp4", at: datetime = AT, **more) -> Event:
-    facts = {"value": VALUES[kind]} if kind in VALUES else {"text": "good 好"} if kind == "comment" else {}
-    return Event(**{"user_id": user_id, "media_id": media_id, "kind": kind, "happened_at": at, **facts, **more})
+from tests.made_feedback import AT, event
 
 
 @pytest.fixture

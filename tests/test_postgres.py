@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -16,15 +16,8 @@ from avrec_dag.feedback import KINDS, Event, FeedbackLog
 from avrec_dag.feedback.opening import CONNECTIONS
 from avrec_dag.labelling import Correction, LabelLog
 from avrec_dag.moderation.reviews import Review, ReviewLog
+from tests.made_feedback import AT, event
 from tests.made_postgres import OWNER, Postgres
-
-AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
-VALUES = {"watch": 0.5, "rating": 4}
-
-
-def event(kind: str = "like", *, user_id: str = "ann", media_id: str = "a.mp4", at: datetime = AT, **more) -> Event:
-    facts = {"value": VALUES[kind]} if kind in VALUES else {"text": "good 好"} if kind == "comment" else {}
-    return Event(**{"user_id": user_id, "media_id": media_id, "kind": kind, "happened_at": at, **facts, **more})
 
 
 @pytest.fixture
