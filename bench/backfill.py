@@ -12,14 +12,10 @@ import argparse
 import json
 import os
 import platform
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.made_dagster_dev import ask, free_port, running
 
 ROOT = Path(__file__).resolve().parent.parent
 TODAY = datetime.now(UTC).date()
@@ -69,30 +68,16 @@ class World:
 
     def ask(self, query: str, **variables: object) -> Any:
         """What the page's GraphQL answers."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer)
+        return ask(self.port, query, timeout_s=120, **variables)
 
-
-@contextmanager
-def running(world: World) -> Iterator[None]:
-    """`dagster dev` until the block ends."""
-    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(world.port)]
-    with (world.root / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **world.environment, "PYTHONPATH": str(ROOT)}, stdout=log, stderr=log
-        )
-    try:
-        wait_for(lambda: answers(world), "dagster dev")
-        say("dagster dev answers")
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """`dagster dev` until the block ends."""
+        env = {**os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
+        with running(self.port, self.root / "log", cwd=ROOT, env=env):
+            wait_for(lambda: answers(self), "dagster dev")
+            say("dagster dev answers")
+            yield
 
 
 def say(text: str) -> None:
@@ -203,7 +188,7 @@ def measured(world: World, n_days: int, minutes: float) -> dict[str, Any]:
     ledger = Ledger(world.environment["AVREC_STORE"])
     with dg.DagsterInstance.get() as instance:
         record_old(instance, days)
-        with running(world):
+        with world.served():
             wait_for(lambda: ledger.counts("recommendation_health").ok > 0, "the first lists")
             say("the first lists were made")
             alone = [delay_of(world, instance, number) for number in range(2)]
@@ -238,12 +223,6 @@ def show(found: dict[str, Any]) -> None:
         figures = [[row[part] for row in rows] for part in ("features_s", "lists_s")]
         told = " | ".join(f"{statistics.median(values):.0f} | {max(values):.0f}" if values else "- | -" for values in figures)
         print(f"| {name} | {len(rows)} | {told} |")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main() -> None:

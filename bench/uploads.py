@@ -11,7 +11,6 @@ import argparse
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,9 @@ from avrec_dag import s3, synthetic
 from avrec_dag.demo.s3_server import S3Server, serving
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.made_dagster_dev import free_port, running
 
 ROOT = Path(__file__).parent.parent
 PEOPLE, KINDS = ("ada", "bob", "cyd", "dan"), synthetic.KINDS[:2]
@@ -183,50 +185,32 @@ def delay(server: S3Server, folder: Path) -> dict[str, Any]:
     before = subprocess.run([Path(sys.executable).with_name("avrec"), "materialize", "--json"], cwd=ROOT, capture_output=True, text=True)
     if before.returncode or not ledger.counts("recommendations").ok:
         raise RuntimeError(f"the library as it was could not be worked out: {before.stderr[-1000:]} {before.stdout[-2000:]}")
-    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(free_port())]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ}, stdout=out, stderr=out)
-    try:
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+    with running(free_port(), log, cwd=ROOT, env=os.environ), dg.DagsterInstance.from_config(str(home)) as instance:
 
-            def at_rest() -> bool:
-                going = instance.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-                return going == 0 and ledger.counts("recommendation_health").ok > 0
+        def at_rest() -> bool:
+            going = instance.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+            return going == 0 and ledger.counts("recommendation_health").ok > 0
 
-            until(at_rest, 900, "the library as it was", log)
-            time.sleep(60)  # what follows from the last run has begun by then
-            until(at_rest, 900, "the library as it was", log)
-            before = {run.run_id for run in instance.get_runs()}
-            today = datetime.now(UTC).date()
-            key = f"dt={today}/{KINDS[0]}-new.mp4"
-            put_clip(uploads, key, KINDS[0], 99, folder)
-            began = time.time()
-            asked = until(lambda: {run.run_id for run in instance.get_runs()} - before, 120, "the sensor", log)
-            probed = until(lambda: ledger.row("raw_media", key), 300, "raw_media", log)
-            embedded = until(lambda: ledger.row("fused_features", key), 300, "fused_features", log)
-            classified = until(lambda: ledger.row("content_classes", key), 300, "content_classes", log)
-            lists = until(lambda: any(key in row["media_ids"] for row in ledger.rows("recommendations").to_pylist()), 600, "lists", log)
-            runs = [run for run in instance.get_run_records() if run.dagster_run.run_id not in before]
-            spans = [(run.start_time or 0, run.end_time or time.time(), run.dagster_run.job_name) for run in runs]
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        until(at_rest, 900, "the library as it was", log)
+        time.sleep(60)  # what follows from the last run has begun by then
+        until(at_rest, 900, "the library as it was", log)
+        before = {run.run_id for run in instance.get_runs()}
+        today = datetime.now(UTC).date()
+        key = f"dt={today}/{KINDS[0]}-new.mp4"
+        put_clip(uploads, key, KINDS[0], 99, folder)
+        began = time.time()
+        asked = until(lambda: {run.run_id for run in instance.get_runs()} - before, 120, "the sensor", log)
+        probed = until(lambda: ledger.row("raw_media", key), 300, "raw_media", log)
+        embedded = until(lambda: ledger.row("fused_features", key), 300, "fused_features", log)
+        classified = until(lambda: ledger.row("content_classes", key), 300, "content_classes", log)
+        lists = until(lambda: any(key in row["media_ids"] for row in ledger.rows("recommendations").to_pylist()), 600, "lists", log)
+        runs = [run for run in instance.get_run_records() if run.dagster_run.run_id not in before]
+        spans = [(run.start_time or 0, run.end_time or time.time(), run.dagster_run.job_name) for run in runs]
     stages = {"asked for": asked, "probed": probed, "embedded": embedded, "classified": classified, "in a list": lists}
     return {
         "after_upload_s": {name: round(at - began, 1) for name, at in stages.items()},
         "runs": [{"job": job, "began_s": round(start - began, 1), "took_s": round(end - start, 1)} for start, end, job in sorted(spans)],
     }
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def show(told: dict[str, Any]) -> None:

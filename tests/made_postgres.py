@@ -3,13 +3,14 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.made_dagster_dev import free_port
 
 OWNER = "avrec"
 _SETTINGS = (
@@ -113,7 +114,7 @@ def serving(*, fsync: bool = False) -> Iterator[Postgres]:
         raise RuntimeError(MISSING)
     # Not below pytest's own folder, which is closed to other users.
     folder = Path(tempfile.mkdtemp(prefix="avrec-postgres-"))
-    server = Postgres(where, folder, _free_port(), secrets.token_hex(12), fsync)
+    server = Postgres(where, folder, free_port(), secrets.token_hex(12), fsync)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
@@ -139,9 +140,3 @@ def _user() -> bool:
     except KeyError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

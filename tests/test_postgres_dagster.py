@@ -1,12 +1,8 @@
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
 from resources.feedback import Feedback
 from resources.profiles import Settings
+from tests.made_dagster_dev import ask, free_port, running
 from tests.made_postgres import OWNER, Postgres
 from tests.made_runs import EVENT_DAY, made_runs
 
@@ -113,14 +110,6 @@ def test_no_password_reaches_what_dagster_keeps_and_shows(postgres, monkeypatch)
     assert seen == [1]
 
 
-def ask(port: int, query: str) -> dict:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)["data"]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_daemons_sensors_and_runs_work_from_the_server_and_outlive_its_restart(postgres, home):
@@ -129,27 +118,16 @@ def test_daemons_sensors_and_runs_work_from_the_server_and_outlive_its_restart(p
     feedback = postgres.url(database)
     env = {**os.environ, **where(postgres, database), "AVREC_MEDIA": s.media, "AVREC_STORE": s.store, "AVREC_FEEDBACK": feedback}
     env |= {"DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = home / "log"
-    with log.open("wb") as out:
-        command = [sys.executable, "-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, cwd=home.parent, env=env, stdout=out, stderr=out)
-    try:
+    port, log = free_port(), home / "log"
+    with running(port, log, "-w", str(ROOT / "workspace.yaml"), cwd=home.parent, env=env) as process:
         _wait(process, log, lambda: postgres.run("SELECT count(*) FROM job_ticks", database=database)[0][0] > 0)
         postgres.stop()
         postgres.start()
         succeeded = "SELECT count(*) FROM runs WHERE status = 'SUCCESS'"
         _wait(process, log, lambda: postgres.run(succeeded, database=database)[0][0] >= 2)
-        runs = ask(port, "{ runsOrError { ... on Runs { results { jobName status } } } }")["runsOrError"]["results"]
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-            library.close()
+        runs = ask(port, "{ runsOrError { ... on Runs { results { jobName status } } } }")["data"]["runsOrError"]["results"]
+    library.close()
+    assert process.returncode != -signal.SIGKILL
     assert {run["jobName"] for run in runs} & {"ingest_and_embed"}
     assert "FAILURE" not in {run["status"] for run in runs}
     assert postgres.run("SELECT count(*) > 2 FROM daemon_heartbeats", database=database) == [(True,)]

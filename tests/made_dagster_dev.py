@@ -1,0 +1,46 @@
+"""`dagster dev` for a test or a bench: started, asked and stopped."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_STOP_S = 60
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(port: int, log: Path, *options: str, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen]:
+    """`dagster dev` until the block ends, which asks it to stop and kills it where it does not within a minute."""
+    command = [sys.executable, "-m", "dagster", "dev", *options, "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=cwd, env=dict(env), stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ask(port: int, query: str, *, timeout_s: float = 30, **variables: object) -> Any:
+    """What the page's GraphQL answers, whole."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        return json.load(answer)
