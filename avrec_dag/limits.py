@@ -1,5 +1,7 @@
 """What one upload may cost a process in one step. Past that it fails alone: with an exception here, or the kernel ends the process."""
 
+import ctypes
+import gc
 import math
 import os
 import resource
@@ -71,14 +73,28 @@ class Limits:
         return math.ceil(self.cpu_s * factor), math.ceil(self.wall_s * factor)
 
 
-@dataclass
-class _Left:
-    """Bytes that uploads left taken in this process: leaks, and free memory that is not given back."""
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Bytes of this process that nothing else shares.
 
-    total: int = 0
+    Attributes:
+        mapped: That it could write to, which RLIMIT_DATA counts: what was freed and not given back is a part.
+        resident: That take up memory now.
+    """
+
+    mapped: int = 0
+    resident: int = 0
+
+    def since(self, before: "_Memory") -> "_Memory":
+        return _Memory(self.mapped - before.mapped, self.resident - before.resident)
+
+    def grown(self, by: "_Memory") -> "_Memory":
+        return _Memory(max(0, self.mapped + by.mapped), max(0, self.resident + by.resident))
 
 
-_LEFT = _Left()
+_TIDY_FROM_MB = 16
+_LEFT = _Memory()
+"""What uploads left in this process: leaks, and what a library keeps for the next one."""
 _IN_FORCE: ContextVar[Limits] = ContextVar("limits")
 
 
@@ -113,9 +129,9 @@ def enforced(limits: Limits, size_bytes: int, *, patience: float = 1, memory: bo
     cpu_s, wall_s = limits.seconds(size_bytes, patience)
     wanted = {"RLIMIT_CPU": math.ceil(time.process_time()) + cpu_s, "RLIMIT_FSIZE": limits.written_mb * _MB}
     wanted["RLIMIT_NOFILE"] = _highest_file() + 1 + limits.open_files
-    held = _held_bytes() if memory else None
+    held = _held() if memory else None
     if held is not None:  # what uploads before this one left must not add up, yet a part of it may be of no use to this one
-        wanted["RLIMIT_DATA"] = held - min(_LEFT.total, limits.memory_mb * _MB // 2) + limits.memory_mb * _MB
+        wanted["RLIMIT_DATA"] = held.mapped - min(_LEFT.mapped, limits.memory_mb * _MB // 2) + limits.memory_mb * _MB
     before = {name: resource.getrlimit(getattr(resource, name)) for name in _SETTABLE}
     try:
         with kept(limits):
@@ -128,12 +144,12 @@ def enforced(limits: Limits, size_bytes: int, *, patience: float = 1, memory: bo
         for name, was in before.items():
             resource.setrlimit(getattr(resource, name), was)
         if held is not None:
-            _LEFT.total = max(0, _LEFT.total + (_held_bytes() or held) - held)
+            _count_left(held)
 
 
 def worn_out(limits: Limits) -> bool:
     """Whether uploads have left so much memory taken in this process that it had better be replaced."""
-    return _LEFT.total > limits.memory_mb * _MB // 4
+    return _LEFT.resident > limits.memory_mb * _MB // 4 or _LEFT.mapped > limits.memory_mb * _MB
 
 
 def become_expendable() -> None:
@@ -151,10 +167,31 @@ def _set_soft(name: str, most: int, hard: int) -> None:
     resource.setrlimit(getattr(resource, name), (soft, hard))
 
 
-def _held_bytes() -> int | None:
-    """Private memory that this process could write to now, which RLIMIT_DATA counts; None where the kernel does not tell (not Linux)."""
+def _held() -> _Memory | None:
+    """Now; None where the kernel does not tell (not Linux)."""
     told = Path("/proc/self/statm")
-    return int(told.read_text().split()[5]) * resource.getpagesize() if told.exists() else None
+    if not told.exists():
+        return None
+    _, resident, shared, _, _, mapped, *_ = map(int, told.read_text().split())
+    page = resource.getpagesize()
+    return _Memory(mapped * page, (resident - shared) * page)
+
+
+def _count_left(before: _Memory) -> None:
+    """Add what has stayed since; a decoder hangs in reference cycles, so much of it goes once it is asked to."""
+    global _LEFT
+    now = _held() or before
+    if now.since(before).resident > _TIDY_FROM_MB * _MB:
+        gc.collect()
+        _give_back()
+        now = _held() or before
+    _LEFT = _LEFT.grown(now.since(before))
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, where the C library can (glibc)."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _highest_file() -> int:

@@ -126,20 +126,21 @@ def measured(gop: int, options: argparse.Namespace) -> dict:
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock, and processor seconds of this process and its living workers (of this process alone where not on Linux)."""
+    """Seconds on the clock, and processor seconds of this process and its workers (of this process alone where not on Linux)."""
     clock, processor = time.perf_counter(), processor_s()
     work()
     return time.perf_counter() - clock, processor_s() - processor
 
 
 def processor_s() -> float:
-    """Processor seconds used so far by this process and its workers."""
-    total, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
-    for child in multiprocessing.active_children():
-        stat = Path(f"/proc/{child.pid}/stat")
-        if stat.exists():
-            total += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) / ticks
-    return total
+    """Processor seconds used so far by this process and its workers, those that have ended among them."""
+    living, ticks = multiprocessing.active_children(), os.sysconf("SC_CLK_TCK")  # joins what has ended, so that it is counted below
+    stats = [Path(f"/proc/{child.pid}/stat") for child in living]
+    told = [stat.read_text().rpartition(")")[2].split() for stat in stats if stat.exists()]
+    here = os.times()
+    return (
+        here.user + here.system + here.children_user + here.children_system + sum(int(words[i]) for words in told for i in (11, 12)) / ticks
+    )
 
 
 def decode_all(files: list[Path]) -> None:

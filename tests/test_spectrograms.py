@@ -190,7 +190,7 @@ from avrec_dag.items import Item
 from avrec_dag.media.spectrograms import Listen
 
 (row,) = attempt_within(limits.Limits(), Listen(sys.argv[1], sys.argv[2]), [Item("a.wav", "v", "all", {"raw_media": {"etag": None}})])
-print(row.error, limits._LEFT.total // 1_000_000)
+print(row.error, limits._LEFT.resident // 1_000_000)
 """
 
 
