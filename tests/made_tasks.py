@@ -111,12 +111,18 @@ def _open(_: str) -> None:
             held.enter_context(Path(os.devnull).open("rb"))
 
 
+def _cycle(_: str) -> None:
+    held: list[object] = [bytearray(80_000_000)]
+    held.append(held)  # as a decoder and its streams hold one another
+
+
 ATTACKS: dict[str, Callable[[str], object]] = {
     "sleeps": lambda _: time.sleep(600),
     "spins": _spin,
     "large": lambda _: time.sleep(1.3),
     "hoards": lambda _: bytearray(400_000_000),
     "keeps": lambda _: HELD.append(bytearray(80_000_000)),
+    "drops": _cycle,
     "writes": lambda folder: Path(folder, "written").write_bytes(bytes(3_000_000)),
     "opens": _open,
     "crashes": lambda _: os.kill(os.getpid(), signal.SIGSEGV),

@@ -112,6 +112,14 @@ def test_what_uploads_leave_in_memory_does_not_add_up(tmp_path):
     assert len({row.values["n_frames"] for row in rows}) > 1
 
 
+def test_a_worker_whose_uploads_leave_only_what_can_be_freed_is_kept(tmp_path):
+    with closing(Local(1, TIGHT)) as running:
+        batches_of_one = ([item] for item in batches([f"drops {number}" for number in range(5)], 5)[0])
+        rows = [row for rows in running.run(Attacked(str(tmp_path)), batches_of_one) for row in rows]
+    assert [row.error for row in rows] == [None] * 5
+    assert len({row.values["n_frames"] for row in rows}) == 1
+
+
 def test_a_large_upload_has_more_time(tmp_path, local):
     (rows,) = local.run(Attacked(str(tmp_path)), batches(["large"]))
     assert rows[0].error is None
