@@ -92,7 +92,6 @@ class _Memory:
         return _Memory(max(0, self.mapped + by.mapped), max(0, self.resident + by.resident))
 
 
-_TIDY_FROM_MB = 16
 _LEFT = _Memory()
 """What uploads left in this process: leaks, and what a library keeps for the next one."""
 _IN_FORCE: ContextVar[Limits] = ContextVar("limits")
@@ -144,12 +143,16 @@ def enforced(limits: Limits, size_bytes: int, *, patience: float = 1, memory: bo
         for name, was in before.items():
             resource.setrlimit(getattr(resource, name), was)
         if held is not None:
-            _count_left(held)
+            _count_left(held, limits)
 
 
 def worn_out(limits: Limits) -> bool:
     """Whether uploads have left so much memory taken in this process that it had better be replaced."""
-    return _LEFT.resident > limits.memory_mb * _MB // 4 or _LEFT.mapped > limits.memory_mb * _MB
+    return _LEFT.resident > _tolerated(limits) or _LEFT.mapped > limits.memory_mb * _MB
+
+
+def _tolerated(limits: Limits) -> int:
+    return limits.memory_mb * _MB // 4
 
 
 def become_expendable() -> None:
@@ -177,15 +180,17 @@ def _held() -> _Memory | None:
     return _Memory(mapped * page, (resident - shared) * page)
 
 
-def _count_left(before: _Memory) -> None:
+def _count_left(before: _Memory, limits: Limits) -> None:
     """Add what has stayed since; a decoder hangs in reference cycles, so much of it goes once it is asked to."""
     global _LEFT
     now = _held() or before
-    if now.since(before).resident > _TIDY_FROM_MB * _MB:
-        gc.collect()
-        _give_back()
-        now = _held() or before
     _LEFT = _LEFT.grown(now.since(before))
+    if _LEFT.resident > _tolerated(limits):
+        gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # the libraries: looking through them again takes longer than decoding a picture
+        _give_back()
+        _LEFT = _LEFT.grown((_held() or now).since(now))
 
 
 def _give_back() -> None:
