@@ -18,7 +18,7 @@ def test_a_like_is_refused_honestly_lists_go_on_and_the_same_like_counts_once_af
     log = FeedbackLog(postgres.url(postgres.new_database()))
     batch = {"events": [{"user_id": "ann", "media_id": ITEM, "kind": "like", "happened_at": datetime.now(UTC).isoformat()}]}
     with TestClient(create_app(small.ledger, small.blobs, small.source, log)) as client:
-        assert client.post("/v1/feedback", json=batch).json() == {"added": 1, "known": 0}
+        assert client.post("/v1/feedback", json=batch).json() == {"added": 1, "known": 0, "refused": []}
         liked = client.get("/v1/recommendations/ann")
         assert "avrec-notes" not in liked.headers
         postgres.stop()
@@ -35,6 +35,6 @@ def test_a_like_is_refused_honestly_lists_go_on_and_the_same_like_counts_once_af
     assert "send the same batch again" in away.json()["detail"]
     assert lists.status_code == found.status_code == 200 and lists.json() and found.json()
     assert "feedback log does not answer" in json.loads(lists.headers["avrec-notes"])[0]
-    assert again.json() == {"added": 1, "known": 1}
+    assert again.json() == {"added": 1, "known": 1, "refused": []}
     assert "were not kept" in caplog.text and postgres.password not in caplog.text
     log.close()

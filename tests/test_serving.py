@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from avrec_dag import synthetic
-from avrec_dag.serving.app import MOST_EVENTS
+from avrec_dag.serving.feedback import MOST_EVENTS
 from avrec_dag.serving.streaming import wanted
 from tests.browser import CHROMIUM, opened
 from tests.small_library import DAY, ODD, SOUND, Small
@@ -72,7 +72,7 @@ def test_a_like_changes_the_next_list_at_once(client):
     kept = client.post("/v1/feedback", json={"events": [event("newcomer", before[0], "like")]}).json()
     after = client.get("/v1/recommendations/newcomer").json()
 
-    assert kept == {"added": 1, "known": 0}
+    assert kept == {"added": 1, "known": 0, "refused": []}
     assert before[0] not in [one["media_id"] for one in after]
     assert [one["media_id"] for one in after] != before[1:]
 
@@ -80,16 +80,18 @@ def test_a_like_changes_the_next_list_at_once(client):
 def test_the_same_batch_twice_is_kept_once(client):
     batch = {"events": [event("twice", f"dt={DAY}/bars-0.mp4", "like", event_id="mine-1"), event("twice", ODD, "skip", event_id="mine-2")]}
 
-    assert client.post("/v1/feedback", json=batch).json() == {"added": 2, "known": 0}
-    assert client.post("/v1/feedback", json=batch).json() == {"added": 0, "known": 2}
+    assert client.post("/v1/feedback", json=batch).json() == {"added": 2, "known": 0, "refused": []}
+    assert client.post("/v1/feedback", json=batch).json() == {"added": 0, "known": 2, "refused": []}
 
 
-def test_one_unknown_item_keeps_the_whole_batch_out(client, served):
-    answer = client.post("/v1/feedback", json={"events": [event("mixed", ODD, "like"), event("mixed", "no/such.mp4", "like")]})
+def test_of_a_thousand_events_with_one_bad_the_rest_is_kept_and_the_bad_one_named(client, served):
+    events = [event("many", ODD, "impression", event_id=f"many-{place}") for place in range(MOST_EVENTS)]
+    events[417] = event("many", "no/such.mp4", "like")
+    answer = client.post("/v1/feedback", json={"events": events})
 
-    assert answer.status_code == 422
-    assert "no/such.mp4" in answer.json()["detail"]
-    assert served.log.of_user("mixed") == []
+    assert answer.status_code == 200
+    assert answer.json() == {"added": 999, "known": 0, "refused": [{"index": 417, "why": "'no/such.mp4' is not in the library"}]}
+    assert len(served.log.of_user("many")) == 999
 
 
 @pytest.mark.parametrize(

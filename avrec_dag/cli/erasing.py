@@ -90,28 +90,17 @@ def _erased(library: "Library", records: "dg.DagsterInstance", subject: "Subject
     import dagster as dg
 
     from assets.backfilling import UNFINISHED
+    from avrec_dag.forgetting import out_of_logs
     from resources.records import Records
 
     at_work = bool(records.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1))
-    _take_out_of_logs(library, subject)  # first: what a log holds comes back into the tables
+    out_of_logs(library.settings.feedback, subject)  # first: what a log holds comes back into the tables
     library.ledger.erase(subject, keep_keys=at_work)
     Records(records, _shown_as(subject)).erase()
     why = {"bare keys of removed rows": _AT_WORK if at_work else ""}
     stopped = "" if later or not _fitted(library) else _fit(library)
     library.ledger.delete_outdated(subject)
     return {**why, _SERVING: f"{_WAITS}{f'; {stopped} failed now' if stopped else ''}"}
-
-
-def _take_out_of_logs(library: "Library", subject: "Subject") -> None:
-    from avrec_dag.moderation.reviews import ReviewLog
-
-    if subject.kind == "item":
-        library.log.remove_item(subject.key)
-        library.labels.remove_item(subject.key)
-    else:
-        library.log.erase_user(subject.key)
-        library.labels.anonymise(subject.key)
-        ReviewLog(library.settings.feedback).anonymise(subject.key)
 
 
 def _fitted(library: "Library") -> bool:

@@ -95,9 +95,15 @@ class Ledger:
         found = live(files.read(partition, [*wanted, "status", "written_ns", "gone"], where), files.key)
         return (found if status is None else only(found, status)).select(wanted)
 
-    def row(self, table: str, key: str) -> dict[str, object] | None:
-        """The good row of one key with its version, fields, partition and own columns, or None."""
-        found = self._rows(table, None, None, where=ds.field(TABLES[table].key) == key).to_pylist()
+    def row(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, object] | None:
+        """The good row of one key with its version, fields, partition and own columns, or None.
+
+        Args:
+            table: The table's name.
+            key: Of the row.
+            columns: As for `rows`.
+        """
+        found = self._rows(table, None, columns, where=ds.field(TABLES[table].key) == key).to_pylist()
         return found[0] if found else None
 
     def plan(self, step: Step, partition: str, *, keys: Collection[str] | None = None) -> Plan:

@@ -115,7 +115,7 @@ class Recommender:
             ValueError: When a knob is outside its range or k is negative.
         """
         knobs = self.knobs.turned(**changes)
-        known = self._known(user_id, events)
+        known = self.known(user_id, events)
         history, share = self._read(known, user_id), knobs.quality_share
         scores = blend(self.views, history, quality=share).moved(self.signals.of_history(known), 1.0 - share)
         fits = self.usable(context)[0] if context else Context()
@@ -129,9 +129,10 @@ class Recommender:
 
     def history(self, user_id: str, events: Sequence[Event] = ()) -> Interactions:
         """One person's opinions as models read them, with what they did since the tables were written."""
-        return self._read(self._known(user_id, events), user_id)
+        return self._read(self.known(user_id, events), user_id)
 
-    def _known(self, user_id: str, events: Sequence[Event]) -> History:
+    def known(self, user_id: str, events: Sequence[Event] = ()) -> History:
+        """What is kept of one person, with what they did since the tables were written."""
         known = self.histories.of_user(user_id)
         return known.extended(events, self.catalogue.creators) if events else known
 

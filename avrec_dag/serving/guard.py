@@ -1,12 +1,20 @@
-"""What every request passes: a bound on its size, and headers that keep a browser from believing too much."""
+"""What every request passes: bounds on its size and time, headers for browsers, and an answer where a route fails."""
+
+import asyncio
+import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from avrec_dag.serving.problems import FAILED, MEDIA_TYPE, encoded
+
+_LOG = logging.getLogger(__name__)
 MOST_BYTES = 1_000_000
 MOST_FILE_BYTES, FILES_AT = 32_000_000, "/v1/search"
 """A picture, sound or clip to search by, and where it is sent; nothing larger is taken anywhere."""
 MOST_HELD_BYTES = 8 * MOST_FILE_BYTES
 """Of all bodies that are in memory at one time."""
+PATIENCE_S = 60.0
+"""A body has so long to arrive, however small its pieces."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _HEADERS = (
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
@@ -17,7 +25,10 @@ _HEADERS = (
 
 
 class Guard:
-    """ASGI middleware: answers 413 to a body over `MOST_BYTES` (a file: `MOST_FILE_BYTES`), counted as it arrives, and adds the headers.
+    """ASGI middleware around everything else.
+
+    Answers 413 to a body over `MOST_BYTES` (a file: `MOST_FILE_BYTES`), by what it says of itself or else counted as it arrives, 408 to
+    one that takes longer than `PATIENCE_S`, and 500 without a trace where a route fails; adds the headers.
 
     Args:
         app: What it protects.
@@ -36,9 +47,7 @@ class Guard:
         try:
             refused = await self._read(scope, receive, body)
             if refused is not None:
-                status, why = refused
-                await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain"), *_HEADERS]})
-                await send({"type": "http.response.body", "body": why.encode()})
+                await _refuse(scope, send, *refused)
                 return
             await self._passed(scope, receive, send, bytes(body))
         finally:
@@ -46,7 +55,19 @@ class Guard:
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> tuple[int, str] | None:
         """Gather the body; the status and the reason where it is too much."""
-        more, most = scope["method"] in _WITH_BODY, MOST_FILE_BYTES if scope["path"] == FILES_AT else MOST_BYTES
+        if scope["method"] not in _WITH_BODY:
+            return None
+        most = MOST_FILE_BYTES if scope["path"] == FILES_AT else MOST_BYTES
+        if _announced(scope) > most:
+            return _too_large(most)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._gather(receive, body, most)
+        except TimeoutError:
+            return 408, f"the request took longer than {PATIENCE_S:.0f} s to arrive: send it again"
+
+    async def _gather(self, receive: Receive, body: bytearray, most: int) -> tuple[int, str] | None:
+        more = True
         while more:
             message = await receive()
             part = message.get("body", b"")
@@ -54,20 +75,46 @@ class Guard:
             self._held_bytes += len(part)
             more = message.get("more_body", False)
             if len(body) > most:
-                return 413, f"the request is larger than {most // 1_000_000} MB: send less at once"
+                return _too_large(most)
             if self._held_bytes > MOST_HELD_BYTES:
                 return 503, "too much is being sent at once: send it again later"
         return None
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        started = False
 
         async def replay() -> Message:
             return whole.pop() if whole and scope["method"] in _WITH_BODY else await receive()
 
         async def guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        await self._app(scope, replay, guarded)
+        try:
+            await self._app(scope, replay, guarded)
+        except Exception:
+            _LOG.exception("%s %.300s failed", scope["method"], scope["path"])
+            if started:  # too late for an answer: the connection ends, so that nobody takes half of one for all of it
+                raise
+            await _refuse(scope, send, 500, FAILED)
+
+
+def _announced(scope: Scope) -> int:
+    """Bytes of the body by what the request says; 0 where it does not say."""
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(said) if said.isdigit() and len(said) < 20 else 0
+
+
+def _too_large(most: int) -> tuple[int, str]:
+    return 413, f"the request is larger than {most // 1_000_000} MB: send less at once"
+
+
+async def _refuse(scope: Scope, send: Send, status: int, why: str) -> None:
+    extra = [(b"retry-after", b"5")] if status == 503 else [(b"connection", b"close")] if status in (408, 413) else []
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *extra, *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": encoded(status, why, scope["path"])})

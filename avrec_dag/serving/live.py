@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from avrec_dag.engine import Local
 from avrec_dag.errors import AvrecError, MissingError, SettingError, UnreachableError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
+from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.limits import Limits
 from avrec_dag.moderation.decisions import why_withheld
@@ -21,7 +22,9 @@ from avrec_dag.storage import Blobs
 if TYPE_CHECKING:
     from avrec_dag.recommend.answers import Recommendation
     from avrec_dag.recommend.live import Recommender
+    from avrec_dag.recommend.profile import Profile
     from avrec_dag.recommend.queries import Example, Part
+    from avrec_dag.recommend.verdict import Verdict
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S, _WAIT_S = 5.0, 2.0
@@ -80,6 +83,7 @@ class Live:
         limits: Limits | None = None,
     ) -> None:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
+        self.labels = LabelLog(log.url)
         self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
@@ -112,6 +116,20 @@ class Live:
         events = (self._events(now, user_id) if user_id is not None else None) or ()
         return self._told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
 
+    def profile(self, user_id: str) -> "Profile":
+        """What is known of somebody, up to this moment."""
+        from avrec_dag.recommend.profile import profile
+
+        now = self._current()
+        return profile(now.recommender, user_id, self._events(now, user_id) or ())
+
+    def verdict(self, user_id: str, media_id: str, k: int) -> "Verdict":
+        """Why one item is or is not on somebody's list of k; MissingError for one that is in no list yet."""
+        from avrec_dag.recommend.verdict import verdict
+
+        now = self._current()
+        return verdict(now.recommender, user_id, media_id, k, events=self._events(now, user_id) or ())
+
     def example(self, content: bytes, part: "Part") -> "Example":
         """What a file that was sent asks for; MediaError where it cannot be read, is too long, or has no such part."""
         from avrec_dag.recommend import queries
@@ -123,8 +141,9 @@ class Live:
         return queries.example(self.ledger, self.blobs.uri, "the file", part, bring, apart=self._apart, encoders=encoders)
 
     def close(self) -> None:
-        """Stop the processes that decode."""
+        """Stop the processes that decode, and close what was opened here."""
         self._apart.close()
+        self.labels.close()
 
     def _events(self, now: Loaded, user_id: str) -> list[Event] | None:
         """What somebody did lately with items that there are; None where the log does not answer, which costs nobody their list."""
@@ -160,6 +179,12 @@ class Live:
     def unknown(self, media_ids: Sequence[str]) -> list[str]:
         """Those ids that the library does not hold."""
         return sorted(set(media_ids) - self._current().media.keys())
+
+    def renew(self) -> None:
+        """Look at the ledger now, after something was changed in it from here; other processes see it with their next look."""
+        with self._lock:
+            self._looked_s = float("-inf")
+        self._current()
 
     def _current(self) -> Loaded:
         """The newest view; where a newer one takes long to load, the one before serves meanwhile, and is replaced all at once."""

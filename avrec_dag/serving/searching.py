@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 
 from avrec_dag.errors import MediaError
+from avrec_dag.serving.asked import Count
 from avrec_dag.serving.live import DECODING_AT_ONCE, Live
+from avrec_dag.serving.problems import possible
 from avrec_dag.understanding.outside import Part
 
-Count = Annotated[int, Query(ge=1, le=100)]
-Share = Annotated[float, Query(ge=0, le=1)]
 Words = Annotated[str, Query(max_length=500)]
 Asker = Annotated[str | None, Query(min_length=1, max_length=200)]
 Taste = Annotated[float | None, Query(ge=0, le=1)]
@@ -24,7 +24,7 @@ def routes(app: FastAPI, live: Live) -> None:
     """Add the routes to the service."""
     turns = threading.BoundedSemaphore(DECODING_AT_ONCE)
 
-    @app.get("/v1/search")
+    @app.get("/v1/search", tags=["answers"])
     def by_words(
         q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10, user: Asker = None, taste: Taste = None
     ) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def routes(app: FastAPI, live: Live) -> None:
         _refuse_nobodys_taste(user, taste)
         return live.search(q, k, user_id=user, taste=taste)
 
-    @app.post("/v1/search")
+    @app.post("/v1/search", tags=["answers"], responses=possible(415))
     def by_file(
         file: Annotated[bytes, Depends(_file)],
         part: Annotated[Part, Query()] = "clip",

@@ -11,11 +11,14 @@ from fastapi.responses import StreamingResponse
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Types are told from this list alone: an upload never decides what a browser takes it for.
-_TYPES = {
+TYPES_BY_SUFFIX = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/webm", ".ogv": "video/ogg",
     ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".opus": "audio/ogg",
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
 }  # fmt: skip
+UNKNOWN = "application/octet-stream"
+TYPES = (*dict.fromkeys(TYPES_BY_SUFFIX.values()), UNKNOWN)
+"""Whatever a stream may be sent as."""
 
 
 def wanted(header: str | None, size: int) -> tuple[int, int] | None:
@@ -52,7 +55,7 @@ def respond(file: BinaryIO, name: str, size: int, etag: str, header: str | None,
         body: False for HEAD.
     """
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{etag}"', "Cache-Control": "private, max-age=60"}
-    kind = _TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+    kind = TYPES_BY_SUFFIX.get(PurePosixPath(name).suffix.lower(), UNKNOWN)
     try:
         part = wanted(header, size)
     except ValueError:

@@ -1,0 +1,59 @@
+"""The description of the service (OpenAPI 3.1): every route with its answers, its errors and examples, at /openapi.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from avrec_dag.feedback import Event
+from avrec_dag.serving.problems import Problem, possible
+
+TAGS = {
+    "answers": "What to watch next, what is alike, and search.",
+    "feedback": "What people do. An event that was answered is on disk.",
+    "media": "Items, their pictures and their bytes.",
+    "people": "What is known of a person, why an item is on their list, and forgetting them.",
+    "labels": "What items are, as people say.",
+    "service": "Whether the service can answer.",
+}
+_ABOUT = """What should this person watch next?
+
+Ids of items hold slashes and may hold anything but NUL: percent-encode them. Errors are problem details (RFC 9457) with a sentence in
+`detail` that says what to do."""
+_ANYWHERE = (400, 413, 422, 500, 503)
+"""Errors that any route may answer with."""
+_TEMPLATE = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI) -> None:
+    """Have the service describe itself with its errors."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    tags = [{"name": name, "description": about} for name, about in TAGS.items()]
+    made = get_openapi(title="avrec", version=app.version, description=_ABOUT, routes=app.routes, tags=tags)
+    schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for model in (Problem, Event):
+        own = model.model_json_schema(ref_template=_TEMPLATE)
+        schemas.update(own.pop("$defs", {}))
+        schemas[model.__name__] = own
+    for path in made["paths"].values():
+        for operation in path.values():
+            operation["responses"] = _with_errors(operation["responses"])
+    return made
+
+
+def _with_errors(responses: Mapping[str, Any]) -> dict[str, Any]:
+    """What a route answers, with the errors that any may give; pydantic's own 422 is not what this service sends."""
+    own = {status: told for status, told in responses.items() if status != "422"}
+    return dict(sorted({**{str(status): told for status, told in possible(*_ANYWHERE).items()}, **own}.items()))
