@@ -70,7 +70,7 @@ class Interactions:
     def of(self, users: NDArray[np.int64] | Sequence[int]) -> Self:
         """Some users, by row, in the order given."""
         chosen = np.asarray(users, dtype=np.int64)
-        lengths = np.diff(self.indptr)[chosen]
+        lengths = self.indptr[chosen + 1] - self.indptr[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         at = np.repeat(self.indptr[chosen] - indptr[:-1], lengths) + np.arange(indptr[-1])
         names = tuple(self.users[user] for user in chosen.tolist())

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
 
-_PAIRS_AT_ONCE = 1 << 25
+_PAIRS_AT_ONCE = 1 << 26
+_PAIRS_IN_CACHE = 1 << 19
+"""Of so many at a time the cells are worked out: what is needed in between stays near, and is not asked of the system anew."""
 _NOTHING = 1e-11
 """What subtraction leaves of a cell that was added in another order."""
 
@@ -50,18 +52,25 @@ class Pairs:
             window: How many events back count, at least 1.
         """
         liked, n = data.only(data.weights > 0), len(data.items)
-        parts = [cls._of_some(part, n, decay, window) for part in _portions(liked, window)]
+        parts = [cls._of_some(part, n, decay, window) for part in _portions(liked, window, _PAIRS_AT_ONCE)]
         while len(parts) > 1:  # in a tree: every sum is of two of a size
             parts = [parts[at].plus(parts[at + 1]) if at + 1 < len(parts) else parts[at] for at in range(0, len(parts), 2)]
         return parts[0] if parts else cls.none(n)
 
     @classmethod
     def _of_some(cls, liked: Interactions, n: int, decay: float, window: int) -> Self:
-        together, after = zip(*_pairs(liked, decay, window), strict=True)
-        return cls(_summed(together, n), _summed(after, n))
+        most = int(_pair_counts(liked, window).sum())
+        together, after = _Cells.room(most), _Cells.room(most)
+        for part in _portions(liked, window, _PAIRS_IN_CACHE):
+            for one, other in _pairs(part, decay, window):
+                together.add(*one)
+                after.add(*other)
+        return cls(together.summed(n), after.summed(n))
 
     def plus(self, other: Self, sign: float = 1.0) -> Self:
         """The sums of both; with sign -1, those of the people of `self` who are not in `other`."""
+        if sign == 1:
+            return replace(self, together=self.together + other.together, after=self.after + other.after)
         return replace(self, together=cleared(self.together + sign * other.together), after=cleared(self.after + sign * other.after))
 
     def grown(self, n: int) -> Self:
@@ -73,10 +82,15 @@ class Pairs:
         return replace(self, together=grown[0], after=grown[1])
 
 
-def _portions(liked: Interactions, window: int) -> Iterator[Interactions]:
+def _pair_counts(liked: Interactions, window: int) -> NDArray[np.int64]:
     lengths = np.diff(liked.indptr)
-    for start, end in portions(lengths * np.minimum(lengths, window), _PAIRS_AT_ONCE):
-        yield liked.of(np.arange(start, end)) if (start, end) != (0, len(lengths)) else liked
+    return lengths * np.minimum(lengths, window)
+
+
+def _portions(liked: Interactions, window: int, most: int) -> Iterator[Interactions]:
+    counts = _pair_counts(liked, window)
+    for start, end in portions(counts, most):
+        yield liked.of(np.arange(start, end)) if (start, end) != (0, len(counts)) else liked
 
 
 def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
@@ -89,10 +103,39 @@ def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-_Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+_Cell = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
 
 
-def _pairs(liked: Interactions, decay: float, window: int) -> Iterator[tuple[_Cells, _Cells]]:
+@dataclass
+class _Cells:
+    """Cells of a sum, in room that is taken once.
+
+    Attributes:
+        row, column: int32.
+        value: float64.
+        filled: How many there are.
+    """
+
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    value: NDArray[np.float64]
+    filled: int = 0
+
+    @classmethod
+    def room(cls, most: int) -> Self:
+        return cls(np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most))
+
+    def add(self, row: NDArray[np.int32], column: NDArray[np.int32], value: NDArray[np.float64]) -> None:
+        span = slice(self.filled, self.filled + len(row))
+        self.row[span], self.column[span], self.value[span] = row, column, value
+        self.filled += len(row)
+
+    def summed(self, n: int) -> sp.csr_matrix:
+        span = slice(self.filled)
+        return sp.csr_matrix((self.value[span], (self.row[span], self.column[span])), shape=(n, n))
+
+
+def _pairs(liked: Interactions, decay: float, window: int) -> Iterator[tuple[_Cell, _Cell]]:
     """For every gap within the window: cells of G (larger column first) and of C."""
     columns, weights = liked.columns, liked.weights.astype(np.float64)
     newer = np.repeat(liked.indptr[1:], np.diff(liked.indptr)) - 1 - np.arange(len(liked))
@@ -113,11 +156,6 @@ def _pairs(liked: Interactions, decay: float, window: int) -> Iterator[tuple[_Ce
         first = np.flatnonzero(newer > gap)
         second = first + gap + 1
         yield together, (columns[first], columns[second], decay**gap * weights[first] * weights[second])
-
-
-def _summed(cells: tuple[_Cells, ...], n: int) -> sp.csr_matrix:
-    row, column, value = (np.concatenate(part) for part in zip(*cells, strict=True))
-    return sp.csr_matrix((value, (row, column)), shape=(n, n))
 
 
 def cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:

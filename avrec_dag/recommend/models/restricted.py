@@ -69,17 +69,15 @@ class _Chosen:
     def of(cls, after: sp.csr_matrix | sp.csc_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
         columns = sp.csc_matrix(after)
         indptr = columns.indptr.astype(np.int64)
-        gain = (columns.data**2 / scale[columns.indices]).astype(np.float32)
         counts = np.diff(indptr)
-        kept = np.ones(len(gain), bool)
-        for items, size in _batches(counts, np.flatnonzero(counts > most), _SOURCES_AT_ONCE, 1):
-            slots = np.arange(size)
-            real = slots < counts[items][:, None]
-            at = np.where(real, indptr[items][:, None] + slots, 0)
-            least = np.argpartition(np.where(real, gain[at], np.float32(-1.0)), -most, axis=1)[:, :-most]
-            dropped = np.take_along_axis(at, least, axis=1)[np.take_along_axis(real, least, axis=1)]
-            kept[dropped] = False
-        ends = np.concatenate([[0], np.cumsum(kept)])[indptr]
+        kept = np.zeros(len(columns.data), bool)
+        for start, end in portions(counts, _SOURCES_AT_ONCE):
+            cells = slice(indptr[start], indptr[end])
+            gain = (columns.data[cells] ** 2 / scale[columns.indices[cells]]).astype(np.float32)
+            kept[cells] = _best(gain, counts[start:end], most)
+        starts = np.minimum(indptr[:-1], max(len(kept) - 1, 0))
+        left = np.where(counts > 0, np.add.reduceat(kept, starts, dtype=np.int64), 0) if len(kept) else counts
+        ends = np.concatenate([[0], np.cumsum(left)])
         rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
         rows.sort_indices()
         return cls(rows.indices.astype(np.int64), rows.data, ends)
@@ -88,6 +86,19 @@ class _Chosen:
         """Those of some items in a row."""
         cells = slice(self.indptr[start], self.indptr[end])
         return type(self)(self.sources[cells], self.values[cells], self.indptr[start : end + 1] - self.indptr[start])
+
+
+def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Which gains are among the `most` best of their item; those of an item follow one another, `counts` of them."""
+    first = np.cumsum(counts) - counts
+    kept = np.ones(len(gain), bool)
+    for items, size in _batches(counts, np.flatnonzero(counts > most), _SOURCES_AT_ONCE, 1):
+        slots = np.arange(size)
+        real = slots < counts[items][:, None]
+        at = np.where(real, first[items][:, None] + slots, 0)
+        least = np.argpartition(np.where(real, gain[at], np.float32(-1.0)), -most, axis=1)[:, :-most]
+        kept[np.take_along_axis(at, least, axis=1)[np.take_along_axis(real, least, axis=1)]] = False
+    return kept
 
 
 def _triangles(gram: sp.csr_matrix, chosen: _Chosen) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
