@@ -98,7 +98,7 @@ def graph(recipe: Recipe) -> dict[str, Step]:
              {"frames": ("blob", "t_s", "shot", "shot_starts_s"), "raw_media": ("duration_s",)}),
         Step("audio_embeddings", f"1:{r.audio_encoder}:{joint}", {"audio_spectrograms": ("log_mel",)},
              {"audio_spectrograms": ("blob", "n_windows"), "raw_media": ("etag",)}),
-        Step("transcripts", f"2:{r.speech}:{r.audio_events}", {"raw_media": ("audio",), "audio_spectrograms": ()},
+        Step("transcripts", f"3:{r.speech}:{r.audio_events}", {"raw_media": ("audio",), "audio_spectrograms": ()},
              {"raw_media": ("size_bytes", "etag"), "audio_spectrograms": ("speech_share",)}, off=r.speech == "off"),
         Step("screen_text", f"1:{r.screen_text}", {"frames": ("frames",)},
              {"frames": ("blob", "t_s", "shot"), "raw_media": ("duration_s",)}, off=r.screen_text == "off"),

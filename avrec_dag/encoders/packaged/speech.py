@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avrec_dag.encoders import devices
 from avrec_dag.encoders.base import EncoderSpec
+from avrec_dag.encoders.events import SAMPLE_RATE_HZ
 from avrec_dag.encoders.recognition import Heard, Sentence, Word
 from avrec_dag.encoders.weights import content
 
@@ -30,6 +31,8 @@ _BESIDE = {
     "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
 }
 _BEAM, _TEMPERATURES, _SEED = 5, [0.0, 0.4], 20260101
+_TOKENS, _TOKENS_PER_S, _ALL_TOKENS = 16, 30, 400
+"""What is written of a sound ends there: with a character or more to a token it is more than anybody says, and not believed."""
 
 
 class Whisper:
@@ -61,6 +64,7 @@ class Whisper:
                 temperature=_TEMPERATURES,
                 condition_on_previous_text=False,  # a phrase made up once would be repeated to the end
                 word_timestamps=True,
+                max_new_tokens=_most_tokens(len(samples) / SAMPLE_RATE_HZ),
             )
             sentences = tuple(
                 Sentence(
@@ -85,6 +89,12 @@ class Whisper:
             cpu_threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1,
             files=files(),
         )
+
+
+def _most_tokens(duration_s: float) -> int | None:
+    """None: as many as the model writes."""
+    most = _TOKENS + int(_TOKENS_PER_S * duration_s)
+    return most if most < _ALL_TOKENS else None
 
 
 def files() -> dict[str, bytes]:
