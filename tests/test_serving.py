@@ -1,22 +1,15 @@
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import httpx
 import pytest
 
 from avrec_dag import synthetic
 from avrec_dag.serving.feedback import MOST_EVENTS
+from avrec_dag.serving.pages import FOLDER
 from avrec_dag.serving.streaming import wanted
-from tests.browser import CHROMIUM, opened
+from tests.made_service import serving
 from tests.small_library import DAY, ODD, SOUND, Small
 
 
@@ -27,22 +20,8 @@ def served(small, tmp_path_factory) -> Small:
 
 @pytest.fixture(scope="module")
 def address(served) -> Iterator[str]:
-    """The real command on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", str(port)]
-    running = subprocess.Popen(command, env={**os.environ, **served.env}, cwd=served.folder, stderr=subprocess.DEVNULL)
-    for _ in range(240):
-        try:
-            urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
-            break
-        except (URLError, OSError):
-            assert running.poll() is None
-            time.sleep(0.25)
-    yield f"http://127.0.0.1:{port}/"
-    running.terminate()
-    running.wait(timeout=30)
+    with serving(served) as there:
+        yield there
 
 
 @pytest.fixture(scope="module")
@@ -242,54 +221,10 @@ def test_the_page_needs_nothing_from_outside_and_trusts_nothing(client):
 
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    for address in ("/", "/page.css", "/page.js"):
+    for address in ("/", *(f"/page/{path.name}" for path in FOLDER.iterdir() if path.suffix in (".css", ".js"))):
         assert "://" not in client.get(address).text
         assert client.get(address).status_code == 200
 
 
 def test_healthz_counts_the_items(client):
     assert client.get("/healthz").json()["items"] == "14"
-
-
-@CHROMIUM
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_person_likes_skips_and_searches_in_two_languages(address, width):
-    with opened(address, width=width) as (tab, complaints):
-        tab.wait_for_selector("#list li")
-        first = tab.locator("#title").inner_text()
-        listed = tab.locator("#list b").all_inner_texts()
-        tab.locator("#like").click()
-        tab.wait_for_selector("#said.on")
-        assert tab.locator("#list b").all_inner_texts() != listed
-        tab.locator("#skip").click()
-        tab.wait_for_function("first => document.querySelector('#title').textContent !== first", arg=first)
-        tab.locator("#words").fill("rings")
-        tab.locator("#words").press("Enter")
-        tab.wait_for_selector("#back:visible")
-        assert tab.locator("#list li").count() > 3
-        tab.locator("#list li button").first.click()
-        assert "#t=" in tab.evaluate("document.querySelector('#video').src")
-        tab.locator("#language").click()
-        assert tab.locator("#like").inner_text().endswith("喜欢")
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert complaints == []
-
-
-@CHROMIUM
-def test_a_like_that_the_service_cannot_keep_waits_in_the_browser_and_goes_with_the_next(address, served):
-    with opened(address) as (tab, complaints):
-        tab.wait_for_selector("#list li")
-        who = tab.locator("#who").input_value()
-        refused = {"status": 503, "json": {"detail": "not now"}}
-        tab.route("**/v1/feedback", lambda route: route.fulfill(**refused))
-        tab.locator("#like").click()
-        tab.wait_for_selector("#said.on")
-        assert "kept in this browser" in tab.locator("#said").inner_text()
-        assert served.log.of_user(who) == []
-        tab.unroute("**/v1/feedback")
-        tab.reload()
-        tab.wait_for_selector("#list li")
-        tab.locator("#skip").click()
-        tab.wait_for_function("() => localStorage.getItem('avrec-unsent') === '[]'")
-    assert [one.kind for one in served.log.of_user(who)] == ["like", "skip"]
-    assert all("503" in one for one in complaints)

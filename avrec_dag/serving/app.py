@@ -3,11 +3,9 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
-from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
@@ -17,7 +15,7 @@ from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
-from avrec_dag.serving import feedback, labels, media, openapi, people, problems, searching
+from avrec_dag.serving import feedback, labels, media, openapi, pages, people, problems, searching
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
@@ -87,10 +85,10 @@ def create_app(
     _answers(app, live)
     searching.routes(app, live)
     feedback.routes(app, live)
+    pages.routes(app, live)  # before media: captions are below an item
     media.routes(app, live, source)
     people.routes(app, live)
     labels.routes(app, live)
-    _page(app)
     return app
 
 
@@ -116,16 +114,3 @@ def _answers(app: FastAPI, live: Live) -> None:
     def health() -> dict[str, str]:
         """Whether the service can answer."""
         return {"status": "ok", "version": __version__, "items": str(live.ledger.counts("raw_media").ok)}
-
-
-def _page(app: FastAPI) -> None:
-    here = Path(__file__).parent / "page"
-    for address, name in (("/", "index.html"), ("/page.css", "page.css"), ("/page.js", "page.js")):
-        app.add_api_route(address, _file(here / name), include_in_schema=False)
-
-
-def _file(path: Path) -> Any:
-    def send() -> FileResponse:
-        return FileResponse(path, headers={"Cache-Control": "no-cache"})
-
-    return send

@@ -1,0 +1,121 @@
+// The page for those who watch: puts its parts together.
+
+import { $, el, memory, random, tell } from "/page/dom.js";
+import { depart, send } from "/page/events.js";
+import * as feed from "/page/feed.js";
+import { find } from "/page/items.js";
+import * as seek from "/page/seek.js";
+import * as stage from "/page/stage.js";
+import * as tune from "/page/tune.js";
+import { say, spell, turn } from "/page/words.js";
+
+const USER = "avrec-user", PEOPLE = "avrec-people", MOST_PEOPLE = 10;
+const now = () => stage.stage.now;
+const failed = (error) => tell(say("failed", error.message));
+
+/** A handler that says what went wrong instead of failing silently. */
+const guarded = (work) => async (event) => {
+  event?.preventDefault?.();
+  try { await work(event); } catch (error) { failed(error); }
+};
+
+/** Go on: in the person's own list with its new first, in any other with what follows there. */
+async function onward() {
+  const gone = now(), { feed: list } = feed;
+  stage.leave();
+  if (list.kind === "next") await feed.next();
+  const place = list.items.findIndex((one) => one.media_id === gone?.media_id);
+  const following = list.kind === "next" ? list.items.find((one) => one.media_id !== gone?.media_id) : list.items[place + 1];
+  if (following) stage.play(following); else if (list.kind === "next") stage.empty();
+  feed.show();
+}
+
+/** The end of an item leads on, but takes nothing away from somebody who is still writing about it. */
+const ended = () => (document.querySelector("#stage form:not([hidden])") ? null : onward());
+
+/** What the person says of the item; the list that follows knows it. */
+async function opinion(kind, told) {
+  await send(stage.stage.user, kind, now().media_id);
+  if (kind === "like" || kind === "dislike") {
+    for (const one of ["like", "dislike"]) document.querySelector(`[data-act=${one}]`).setAttribute("aria-pressed", String(one === kind));
+    await feed.next();
+  } else {
+    stage.stage.told = true; // said already, and clearer than by how long it was watched
+    await onward();
+  }
+  tell(say(told));
+}
+
+async function share() {
+  const link = stage.linkTo(now());
+  await send(stage.stage.user, "share", now().media_id);
+  try { await navigator.clipboard.writeText(link); tell(say("shared")); } catch { tell(say("shared.only", link)); }
+}
+
+function unfold(id, button) {
+  $(id).hidden = !$(id).hidden;
+  button.setAttribute("aria-expanded", String(!$(id).hidden));
+  if (!$(id).hidden) $(id).querySelector("textarea, input").focus();
+}
+
+async function comment() {
+  const text = $("comment-text").value.trim();
+  if (!text) throw new Error(say("comment.empty"));
+  await send(stage.stage.user, "comment", now().media_id, { text });
+  $("comment-text").value = "";
+  unfold("comment", document.querySelector("[data-act=comment]"));
+  document.querySelector("[data-act=comment]").focus();
+  tell(say("commented"));
+}
+
+const ACTS = {
+  like: () => opinion("like", "liked"), dislike: () => opinion("dislike", "disliked"), not_interested: () => opinion("not_interested", "not_interested.done"),
+  skip: () => opinion("skip", "skipped"), similar: async () => { await feed.alike(now()); $("heading").focus(); }, share,
+  comment: (button) => unfold("comment", button),
+};
+
+/** Whoever watches now: their name stays in this browser alone, to be chosen again. */
+async function become(user) {
+  stage.leave();
+  stage.stage.user = user;
+  stage.stage.now = null;
+  memory.set(USER, user);
+  const people = [user, ...JSON.parse(memory.get(PEOPLE) || "[]").filter((one) => one !== user)].slice(0, MOST_PEOPLE);
+  memory.set(PEOPLE, JSON.stringify(people));
+  $("people").replaceChildren(...people.map((one) => el("option", { value: one })));
+  $("who").value = user;
+  await first();
+}
+
+/** The item that the address names, else the first of the list, ready to be played. */
+async function first() {
+  const named = new URLSearchParams(location.search).get("item");
+  const [item] = await Promise.all([named ? find(named).catch(failed) : null, feed.next()]);
+  const shown = item || feed.feed.items[0];
+  if (shown) stage.play(shown, { start: false }); else stage.empty();
+  feed.show();
+}
+
+const guest = () => `guest-${random(5)}`;
+
+function wire() {
+  for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", guarded(() => now() && ACTS[button.dataset.act](button)));
+  $("comment").addEventListener("submit", guarded(comment));
+  $("who").addEventListener("change", guarded(async () => { const user = $("who").value.trim(); if (user && user !== stage.stage.user) { await become(user); tell(say("person.now", user)); } }));
+  $("newcomer").addEventListener("click", guarded(async () => { const user = guest(); await become(user); tell(say("person.now", user)); }));
+  $("back").addEventListener("click", guarded(async () => { seek.choose(null); $("words").value = ""; await feed.next(); $("heading").focus(); }));
+  $("more").addEventListener("click", guarded(feed.more));
+  $("language").addEventListener("click", () => { turn(); tune.spellKnobs(); stage.describe(); feed.show(); });
+  new IntersectionObserver(guarded((seen) => seen.some((one) => one.isIntersecting) && feed.more()), { rootMargin: "300px" }).observe($("more"));
+  stage.wire(guarded(ended), failed);
+  tune.wire(guarded(feed.next));
+  seek.wire(guarded);
+  addEventListener("pagehide", () => { stage.leave(); depart(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) stage.returned(); });
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") depart(); });
+}
+
+wire();
+spell();
+tune.spellKnobs();
+guarded(() => become(memory.get(USER) || guest()))();
