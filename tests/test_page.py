@@ -9,6 +9,7 @@ import pytest
 
 from avrec_dag import synthetic
 from avrec_dag.feedback import Event
+from avrec_dag.labelling import LabelLog
 from avrec_dag.serving.pages import web_vtt
 from tests.browser import CHROMIUM, chromium, visiting
 from tests.made_service import serving
@@ -241,6 +242,48 @@ def test_why_an_item_is_shown_is_told_in_words_and_as_a_picture(browser, address
         tab.locator("#newcomer").click()
         tab.wait_for_function("() => document.querySelector('#who').value.startsWith('guest-')")
     assert complaints == []
+
+
+def test_a_taste_is_shown_in_words_and_as_a_picture_and_follows_what_is_liked(page):
+    page.locator("#taste summary").click()
+    page.wait_for_function("() => document.querySelector('#taste-told').textContent.includes('Nothing is known of you')")
+    act(page, "like")
+    page.wait_for_selector("#taste-told svg[role=img]")
+    assert "of what you like" in page.locator("#taste-told svg").get_attribute("aria-label")
+
+
+def test_an_item_is_told_of_and_can_be_labelled(page, served):
+    playing = shown(page)
+    page.locator("#about summary").click()
+    page.wait_for_selector("#about-told .moments button")
+    assert "Quality 0." in page.locator("#about-told").inner_text()
+    page.locator("#about-told .moments button").first.click()
+    page.wait_for_function("() => !document.querySelector('#video').paused || document.querySelector('#video').ended")
+    act(page, "label")
+    page.keyboard.type("a pond, 池塘 <b>")
+    page.keyboard.press("Enter")
+    told(page, "Kept as: a pond, 池塘 <b>")
+    with closing(LabelLog(served.env["AVREC_FEEDBACK"])) as log:
+        assert log.newest()[playing].labels == ("a pond", "池塘 <b>")
+
+
+def test_every_control_is_reached_by_the_keyboard_and_says_what_it_is(page):
+    page.locator("#tune summary").click()
+    controls = page.eval_on_selector_all(
+        "a, button, input, select, textarea, summary, video", "all => all.filter((one) => one.checkVisibility() && !one.disabled).length"
+    )
+    page.locator("#title").focus()
+    seen = set()
+    for _ in range(3 * controls):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.act || document.activeElement.textContent"))
+    ids = {"words", "file", "mine", "who", "newcomer", "language", "video", "relevance", "quality", "diversity", "untuned", "more"}
+    acts = {"like", "dislike", "not_interested", "skip", "similar", "share", "comment", "label"}
+    assert (ids - {"more"}) | acts <= seen
+    page.locator("[data-act=skip]").focus()
+    before = shown(page)
+    page.keyboard.press("Enter")
+    page.wait_for_function("was => !document.querySelector('#facts').textContent.endsWith(was)", arg=before)
 
 
 def test_titles_are_text_whatever_is_in_them(page):

@@ -192,6 +192,7 @@ def test_the_description_names_every_route_its_errors_and_examples(client):
     }
     pages = {
         "get /",
+        "get /operator",
         *(one for one in served if one.startswith("get /page/")),
         "get /openapi.json",
         "head /openapi.json",

@@ -37,13 +37,9 @@ def review(
 
 
 def _list(library: Any, decisions: tuple[str, ...], as_json: bool) -> None:
-    from avrec_dag.moderation.decisions import TABLE
-    from avrec_dag.steps import WHOLE
+    from avrec_dag.moderation.decisions import waiting
 
-    columns = ["decision", "origin", "score", "worst_s", "reports", "reason"]
-    rows = library.ledger.rows(TABLE, WHOLE, columns).to_pylist()
-    rows = [row for row in rows if row["decision"] in decisions or (row["origin"] != "person" and row["reports"])]
-    rows.sort(key=lambda row: (-(row["reports"] or 0), -(row["score"] or 0), row["media_id"]))
+    rows = waiting(library.ledger, decisions)
     if as_json:
         output.show_json(rows)
         return

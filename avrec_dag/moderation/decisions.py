@@ -1,7 +1,7 @@
 """What may be shown now: scores under the policy, what people reported, and above all of it what a person decided."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -93,6 +93,20 @@ def withheld(ledger: Ledger) -> frozenset[str]:
     decisions = dict(zip(decided["media_id"].to_pylist(), decided["decision"].to_pylist(), strict=True))
     scored = ledger.rows("moderation", None, [], status=None)["media_id"].to_pylist()
     return frozenset({one for one, decision in decisions.items() if decision != "allow"} | {one for one in scored if one not in decisions})
+
+
+def waiting(ledger: Ledger, decisions: Collection[str] = ("hold",)) -> list[dict[str, Any]]:
+    """Items that a person should look at, most reported first, then by score.
+
+    Those are the ones with one of these decisions, and what people reported and nobody decided on.
+
+    Args:
+        ledger: The tables.
+        decisions: hold, block or both.
+    """
+    rows = ledger.rows(TABLE, WHOLE, ["decision", "origin", "score", "worst_s", "reports", "reason"]).to_pylist()
+    rows = [row for row in rows if row["decision"] in decisions or (row["origin"] != "person" and row["reports"])]
+    return sorted(rows, key=lambda row: (-(row["reports"] or 0), -(row["score"] or 0), row["media_id"]))
 
 
 def why_withheld(ledger: Ledger, media_id: str) -> str | None:

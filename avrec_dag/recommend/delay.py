@@ -1,6 +1,6 @@
 """How long it takes from an upload to the first lists that know it, kept for every item."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,15 @@ def update_upload_delay(ledger: Ledger, step: Step, *, run_id: str = "") -> Outc
     plan = ledger.wanted(step.name, WHOLE, {row.key: row.version for row in rows})
     todo = {item.key for item in plan.todo}
     outcome = write(ledger, step, WHOLE, plan, (row for row in rows if row.key in todo), run_id)
-    return noted(outcome, _told(rows))
+    return noted(outcome, _told([row.values for row in rows]))
+
+
+def lately(ledger: Ledger) -> dict[str, float | int]:
+    """How many items lists came to know in the last week (`lately`), and percentiles of how long those had waited (`p50_s`, seconds).
+
+    `never_listed` counts those that no list ever named; percentiles are missing where nothing waited.
+    """
+    return _told(ledger.rows("upload_delay", WHOLE, ["delay_s", "ready_at", "listed_at"]).to_pylist())
 
 
 def _named(lists: list[Record]) -> dict[str, datetime]:
@@ -63,11 +71,11 @@ def _rows(
         yield Row(key, version, {"delay": digest(str(ready))}, values)
 
 
-def _told(rows: list[Row]) -> dict[str, float | int | str]:
-    counted: list[Record] = [row.values for row in rows if row.values["delay_s"] is not None]
+def _told(rows: Sequence[Record]) -> dict[str, float | int]:
+    counted = [values for values in rows if values["delay_s"] is not None]
     since = max(values["ready_at"] for values in counted) - LATELY if counted else None
     delays = [values["delay_s"] for values in counted if values["ready_at"] >= since]
-    told: dict[str, float | int | str] = {"lately": len(delays), "never_listed": sum(row.values["listed_at"] is None for row in rows)}
+    told: dict[str, float | int] = {"lately": len(delays), "never_listed": sum(values["listed_at"] is None for values in rows)}
     if delays:
         told |= {f"p{p}_s": round(float(np.percentile(delays, p)), 1) for p in _PERCENTILES}
     return told

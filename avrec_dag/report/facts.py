@@ -133,8 +133,8 @@ def gather(ledger: "Ledger", *, people: int = 5) -> Facts:
         n_people=len(histories),
         n_events=ledger.counts("feedback_events").ok,
         people=tuple(_person(row, lists.get(row["user_id"], {}), cards) for row in shown),
-        classifier=_evaluation(ledger, "classifier_evaluation"),
-        recommender=_evaluation(ledger, "recommender_evaluation"),
+        classifier=evaluated(ledger, "classifier_evaluation"),
+        recommender=evaluated(ledger, "recommender_evaluation"),
         health=tuple(sorted(_records(ledger, "recommendation_health"), key=lambda row: row["metric"])),
         tables=tuple({"name": name, "ok": ledger.counts(name).ok, "failed": ledger.counts(name).failed} for name in TABLES),
         days=tuple(sorted(ledger.partitions("raw_media"))),
@@ -188,7 +188,8 @@ def _person(history: Record, offered: Record, cards: Mapping[str, Card]) -> Pers
     )
 
 
-def _evaluation(ledger: "Ledger", table: str) -> Evaluation | None:
+def evaluated(ledger: "Ledger", table: str) -> Evaluation | None:
+    """The newest evaluation that `table` holds, classifier_evaluation or recommender_evaluation; None before the first."""
     rows = sorted(_records(ledger, table), key=lambda row: row["evaluated_at"])
     if not rows:
         return None

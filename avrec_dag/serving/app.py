@@ -15,7 +15,7 @@ from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
-from avrec_dag.serving import feedback, labels, media, openapi, pages, people, problems, searching
+from avrec_dag.serving import feedback, labels, media, openapi, operator, pages, people, problems, searching
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
@@ -89,6 +89,7 @@ def create_app(
     media.routes(app, live, source)
     people.routes(app, live)
     labels.routes(app, live)
+    operator.routes(app, live)
     return app
 
 

@@ -15,6 +15,7 @@ TAGS = {
     "media": "Items, their pictures and their bytes.",
     "people": "What is known of a person, why an item is on their list, and forgetting them.",
     "labels": "What items are, as people say.",
+    "operator": "What those who run a library look at.",
     "service": "Whether the service can answer.",
 }
 _ABOUT = """What should this person watch next?

@@ -12,7 +12,7 @@ from avrec_dag.serving.live import Live
 from avrec_dag.serving.problems import possible
 
 FOLDER = Path(__file__).parent / "page"
-DOCUMENTS: Mapping[str, str] = {"/": "index.html"}
+DOCUMENTS: Mapping[str, str] = {"/": "index.html", "/operator": "operator.html"}
 """Address -> the document there; everything else of the folder is under /page/."""
 
 

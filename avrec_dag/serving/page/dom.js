@@ -21,7 +21,7 @@ function fill(node, facts, inside) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...inside.flat().filter((one) => one !== null && one !== undefined && one !== false));
+  node.append(...inside.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false));
   return node;
 }
 

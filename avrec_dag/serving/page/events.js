@@ -54,7 +54,8 @@ async function deliver() {
 
 async function attempt(events, refused) {
   try {
-    await post("/v1/feedback", { events });
+    const { refused: bad = [] } = await post("/v1/feedback", { events });
+    for (const one of bad) refused.set(events[one.index].event_id, new Error(one.why));
     events.forEach(forget);
   } catch (error) {
     const later = !error.status || error.status >= 500 || [401, 403, 408, 429].includes(error.status);

@@ -14,6 +14,9 @@ export function learn(items) {
 
 export const titled = (item) => item.title || item.media_id.split("/").at(-1);
 
+/** What an item is called as far as it was seen, else the end of its id. */
+export const titleOf = (id) => titled(known.get(id) || { media_id: id });
+
 /** An item by its id: from what was seen, else from the service. */
 export async function find(id) {
   if (!known.has(id)) learn([await ask(media(id))]);

@@ -5,6 +5,7 @@ import { $, clock, el } from "/page/dom.js";
 import { note } from "/page/events.js";
 import { titled } from "/page/items.js";
 import { locale, named, say, spoken } from "/page/words.js";
+import { show as about } from "/page/about.js";
 import { explain } from "/page/why.js";
 
 const LEAST_SEEN_S = 0.5;
@@ -66,6 +67,7 @@ export function describe() {
   const facts = [named("kind", item.kind || "video"), item.duration_s > 0 ? clock(item.duration_s) : "", ...(item.labels || []), item.media_id];
   $("facts").textContent = facts.filter(Boolean).join(" · ");
   if (item.moment) $("jump").textContent = say("jump", clock(item.moment.start_s));
+  about().catch(() => {}); // it says so when it is opened
   explain(item, (one) => play(one, { focus: true }));
 }
 
@@ -96,6 +98,12 @@ export function returned() {
   Object.assign(stage, { told: false, seenBefore: seen() });
 }
 
+/** Play from a second on. */
+export function seekTo(second) {
+  video().currentTime = second;
+  video().play().catch(() => {});
+}
+
 /** The address that opens this item. */
 export const linkTo = (item) => asked(`${location.origin}/`, { item: item.media_id });
 
@@ -104,5 +112,5 @@ export function wire(ended, failed) {
   video().addEventListener("playing", began);
   video().addEventListener("ended", ended);
   video().addEventListener("error", () => { if (video().getAttribute("src")) failed(new Error(say("unplayable"))); });
-  $("jump").addEventListener("click", () => { video().currentTime = stage.now.moment.start_s; video().play().catch(() => {}); });
+  $("jump").addEventListener("click", () => seekTo(stage.now.moment.start_s));
 }

@@ -3,9 +3,11 @@
 import { $, el, memory, random, tell } from "/page/dom.js";
 import { depart, send } from "/page/events.js";
 import * as feed from "/page/feed.js";
+import * as about from "/page/about.js";
 import { find } from "/page/items.js";
 import * as seek from "/page/seek.js";
 import * as stage from "/page/stage.js";
+import * as taste from "/page/taste.js";
 import * as tune from "/page/tune.js";
 import { say, spell, turn } from "/page/words.js";
 
@@ -38,7 +40,7 @@ async function opinion(kind, told) {
   await send(stage.stage.user, kind, now().media_id);
   if (kind === "like" || kind === "dislike") {
     for (const one of ["like", "dislike"]) document.querySelector(`[data-act=${one}]`).setAttribute("aria-pressed", String(one === kind));
-    await feed.next();
+    await Promise.all([feed.next(), taste.show()]);
   } else {
     stage.stage.told = true; // said already, and clearer than by how long it was watched
     await onward();
@@ -68,10 +70,17 @@ async function comment() {
   tell(say("commented"));
 }
 
+async function label() {
+  await about.label($("label-text").value);
+  $("label-text").value = "";
+  unfold("label", document.querySelector("[data-act=label]"));
+  document.querySelector("[data-act=label]").focus();
+}
+
 const ACTS = {
   like: () => opinion("like", "liked"), dislike: () => opinion("dislike", "disliked"), not_interested: () => opinion("not_interested", "not_interested.done"),
   skip: () => opinion("skip", "skipped"), similar: async () => { await feed.alike(now()); $("heading").focus(); }, share,
-  comment: (button) => unfold("comment", button),
+  comment: (button) => unfold("comment", button), label: (button) => unfold("label", button),
 };
 
 /** Whoever watches now: their name stays in this browser alone, to be chosen again. */
@@ -84,7 +93,7 @@ async function become(user) {
   memory.set(PEOPLE, JSON.stringify(people));
   $("people").replaceChildren(...people.map((one) => el("option", { value: one })));
   $("who").value = user;
-  await first();
+  await Promise.all([first(), taste.show()]);
 }
 
 /** The item that the address names, else the first of the list, ready to be played. */
@@ -105,9 +114,12 @@ function wire() {
   $("newcomer").addEventListener("click", guarded(async () => { const user = guest(); await become(user); tell(say("person.now", user)); }));
   $("back").addEventListener("click", guarded(async () => { seek.choose(null); $("words").value = ""; await feed.next(); $("heading").focus(); }));
   $("more").addEventListener("click", guarded(feed.more));
-  $("language").addEventListener("click", () => { turn(); tune.spellKnobs(); stage.describe(); feed.show(); });
+  $("language").addEventListener("click", () => { turn(); tune.spellKnobs(); stage.describe(); feed.show(); taste.show().catch(failed); });
   new IntersectionObserver(guarded((seen) => seen.some((one) => one.isIntersecting) && feed.more()), { rootMargin: "300px" }).observe($("more"));
   stage.wire(guarded(ended), failed);
+  about.wire(guarded);
+  $("label").addEventListener("submit", guarded(label));
+  taste.wire(guarded);
   tune.wire(guarded(feed.next));
   seek.wire(guarded);
   addEventListener("pagehide", () => { stage.leave(); depart(); });

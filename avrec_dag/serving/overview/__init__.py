@@ -1,0 +1,1 @@
+"""What the operator's view shows, as plain values."""
