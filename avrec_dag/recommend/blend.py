@@ -13,11 +13,13 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
-from avrec_dag.recommend.models.blend import Blend
+from avrec_dag.recommend.models.blend import Blend, opened
 from avrec_dag.recommend.models.content import centred
 from avrec_dag.recommend.models.weighing import Array, standardise
+from avrec_dag.recommend.pool import Pool
 
 QUALITY = "quality"
 
@@ -74,12 +76,18 @@ class Scores:
             name. They add up to the score, up to a constant per person.
         factors: Model -> (people, items) float32: what one unit of its raw score adds.
         signals: Those that moved them, by name.
+        pool: The items there are scores of, in place of all.
     """
 
     final: Array
     parts: Mapping[str, Array]
     factors: Mapping[str, Array]
     signals: Mapping[str, Signal] = field(default_factory=dict)
+    pool: Pool | None = None
+
+    def at(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the scores of some items stand."""
+        return columns if self.pool is None else self.pool.positions(columns)
 
     def moved(self, signals: Mapping[str, Signal], share: float) -> "Scores":
         """The scores of one person with what signals add.
@@ -104,23 +112,25 @@ class Scores:
         return sum((part for name, part in self.parts.items() if name != QUALITY), np.zeros_like(self.final))
 
 
-def blend(views: Views, histories: Interactions, *, quality: float = 0.0) -> Scores:
+def blend(views: Views, histories: Interactions, *, quality: float = 0.0, pool: Pool | None = None) -> Scores:
     """Score every item for some people.
 
     Args:
         views: What is known of the items.
         histories: Of these people over `views.items`, with `views.fused` as their vectors; every item in them is met, and scores -inf.
         quality: q in [0, 1]: 0 ignores quality, 1 looks at nothing else.
+        pool: Score these alone, for one person.
     """
-    open_to = histories.met.toarray() == 0
-    found = views.model.parts(histories)
+    open_to, stands_for = opened(histories, pool), None if pool is None else pool.stands_for
+    found = views.model.parts(histories, pool)
     summed = sum(found.values.values(), np.zeros(open_to.shape, np.float32))
-    relevance, scale = standardise(summed, open_to)
+    relevance, scale = standardise(summed, open_to, stands_for)
     share = ((1 - quality) * scale[:, None]).astype(np.float32)
-    of_quality = quality * standardise(np.broadcast_to(views.quality, open_to.shape), open_to)[0]
+    rated = views.quality if pool is None else views.quality[pool.columns]
+    of_quality = quality * standardise(np.broadcast_to(rated, open_to.shape), open_to, stands_for)[0]
     final = np.where(open_to, (1 - quality) * relevance + of_quality, -np.inf).astype(np.float32)
     parts = {name: share * value for name, value in found.values.items()} | {QUALITY: of_quality}
-    return Scores(final, parts, {name: share * factor for name, factor in found.factors.items()})
+    return Scores(final, parts, {name: share * factor for name, factor in found.factors.items()}, pool=pool)
 
 
 def opinions(history: Interactions) -> sp.csr_matrix:

@@ -82,15 +82,16 @@ def contributions(views: Views, history: Interactions, scores: Scores, items: ND
     added = {part: np.zeros((len(history), len(items)), np.float32) for part in (BEHAVIOUR, CONTENT)}
     for name, effects in of_events(views.model, history, items).items():
         if name != POPULARITY:
-            added[CONTENT if name in OF_CONTENT else BEHAVIOUR] += scores.factors[name][0, items] * effects
+            added[CONTENT if name in OF_CONTENT else BEHAVIOUR] += scores.factors[name][0, scores.at(items)] * effects
     return added
 
 
 def parts_of(scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
     """What behaviour (all models of it together), content, popularity, quality and signals add to some items of one person's scores."""
     added = {part: np.zeros(len(items), np.float32) for part in (BEHAVIOUR, CONTENT, POPULARITY, QUALITY, *scores.signals)}
+    at = scores.at(items)
     for name, part in scores.parts.items():
-        added[name if name in added else CONTENT if name in OF_CONTENT else BEHAVIOUR] += part[0, items]
+        added[name if name in added else CONTENT if name in OF_CONTENT else BEHAVIOUR] += part[0, at]
     return added
 
 

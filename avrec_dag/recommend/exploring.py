@@ -20,6 +20,7 @@ from avrec_dag.recommend.blend import Scores
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.interactions import cells_of
 from avrec_dag.recommend.models.weighing import COLD_AT, Array
+from avrec_dag.recommend.pool import quantile
 from avrec_dag.recommend.reranking.listing import Listed, Shelf
 
 PRIOR_PEOPLE = 4.0
@@ -109,22 +110,23 @@ class Explorer:
         return cls(new, PRIOR_PEOPLE * expected + pleased, PRIOR_PEOPLE * (1.0 - expected) + displeased, stamp)
 
     def drawn(self, user_id: str, scores: Scores) -> NDArray[np.int64]:
-        """New items that suit a person, the highest draw first; the same for the same person, scores and stamp.
+        """Where new items that suit a person stand in the scores, the highest draw first; the same for the same person, scores and stamp.
 
         Args:
             user_id: Whose the draws are.
             scores: That person's; -inf where an item must not be shown.
         """
-        final = scores.final[0]
-        open_to = np.isfinite(final)
-        if not (open_to & self.new).any():
+        final, pool = scores.final[0], scores.pool
+        open_to, new = np.isfinite(final), self.new if pool is None else self.new[pool.columns]
+        if not (open_to & new).any():
             return np.zeros(0, np.int64)
         # What is new is not popular: that must not count against it.
         suits = final - scores.parts["popularity"][0] if "popularity" in scores.parts else final
-        least = np.quantile(suits[open_to], 1.0 - SUITS)
-        able = np.flatnonzero(open_to & self.new & (suits >= least))
+        least = quantile(suits[open_to], 1.0 - SUITS, None if pool is None else pool.stands_for[open_to])
+        able = np.flatnonzero(open_to & new & (suits >= least))
+        columns = able if pool is None else pool.columns[able]
         seed = hashlib.sha256(f"{self.stamp}|{user_id}".encode()).digest()[:8]
-        draws = np.random.default_rng(int.from_bytes(seed)).beta(self.hopes[able], self.fears[able])
+        draws = np.random.default_rng(int.from_bytes(seed)).beta(self.hopes[columns], self.fears[columns])
         return able[np.argsort(-draws, kind="stable")]
 
 

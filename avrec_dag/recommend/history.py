@@ -106,18 +106,25 @@ class History:
             grown.add(event)
         return grown.history()
 
-    def interactions(self, place: Mapping[str, int], user_id: str = "", vectors: NDArray[np.float32] | None = None) -> Interactions:
+    def interactions(
+        self,
+        place: Mapping[str, int],
+        user_id: str = "",
+        vectors: NDArray[np.float32] | None = None,
+        items: tuple[str, ...] | None = None,
+    ) -> Interactions:
         """This one person's opinions as models read them (`Histories.interactions`).
 
         Args:
             place: Item -> its column, 0 to n - 1 in this order, as `ItemIndex.place`; opinions on others are left out.
             user_id: Whose they are.
             vectors: (items, d) float32 content vectors in the same order.
+            items: The keys of `place`, where they are at hand.
         """
         here = sorted((kept.last_us, place[one], one) for one, kept in self.opinions.items() if one in place)
         weights = self.weights
         return Interactions(
-            (user_id,), tuple(place), np.array([0, len(here)], np.int64), np.array([column for _, column, _ in here], np.int32),
+            (user_id,), tuple(place) if items is None else items, np.array([0, len(here)], np.int64), np.array([column for _, column, _ in here], np.int32),
             np.array([weights[one] for _, _, one in here], np.float32), np.array([at / 1e6 for at, _, _ in here], np.float64), vectors,
         )  # fmt: skip
 

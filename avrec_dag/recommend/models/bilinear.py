@@ -87,14 +87,13 @@ class Bilinear(Content):
             total += sums.T @ sums
         return total
 
-    def towards(self, data: Interactions) -> NDArray[np.float32]:
-        """(items, d) float32: what each item, in a profile, looks for in others.
+    def towards(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, d) float32 -> (n, d): what each item, in a profile, looks for in others.
 
         Raises:
             ModelError: It was fitted on vectors of another length.
         """
-        vectors = self.vectors(data)
-        if len(self.matrix) != vectors.shape[1] and self.matrix.any() and data.vectors is not None:
+        if len(self.matrix) != vectors.shape[1] and self.matrix.any() and vectors.shape[1] > 1:
             said = f"it was fitted on vectors of {len(self.matrix)} numbers and is given {vectors.shape[1]}"
             raise ModelError(f"scoring by content with the model `bilinear`: {said}; fit it again")
         return vectors @ self.matrix if len(self.matrix) == vectors.shape[1] else np.zeros_like(vectors)

@@ -12,6 +12,7 @@ from avrec_dag.errors import SettingError
 from avrec_dag.recommend.models import weighing
 from avrec_dag.recommend.models.base import Files, Interactions, Model
 from avrec_dag.recommend.models.weighing import COLD_AT, Array, Examples, Weights
+from avrec_dag.recommend.pool import Pool
 
 _FILE = "blend.json"
 _CELLS = 4_000_000
@@ -66,7 +67,7 @@ class Blend:
         self.items: tuple[str, ...] = ()
         self.support = np.zeros(0, np.int64)
         self.weights = Weights.even(0)
-        self._placed: tuple[tuple[str, ...], NDArray[np.int64]] = ((), np.zeros(0, np.int64))
+        self._placed: tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64] | None] = ((), (), None)
 
     def compose(self, components: Mapping[str, Model]) -> None:
         """Take these models, fitted or not, in place of any before; what was learned about how to weigh the same ones stays."""
@@ -154,12 +155,24 @@ class Blend:
     def raw(self, histories: Interactions) -> Iterator[Array]:
         """(people, items) of each component; one that does not know an item gives it what it gives on average."""
         for component in self.components:
-            known, place = self.as_known(component, histories)
-            raw = component.score(known)
-            if place is not None:
-                mean = raw.mean(axis=1, keepdims=True) if raw.size else np.zeros((len(raw), 1), np.float32)
-                raw = np.concatenate([raw, mean], axis=1)[:, place].astype(np.float32)
-            yield raw
+            yield self.raw_of(component, histories)
+
+    def raw_of(self, component: Model, histories: Interactions) -> Array:
+        """The same of one component."""
+        known, place = self.as_known(component, histories)
+        raw = component.score(known)
+        if place is not None:
+            mean = raw.mean(axis=1, keepdims=True) if raw.size else np.zeros((len(raw), 1), np.float32)
+            raw = np.concatenate([raw, mean], axis=1)[:, place].astype(np.float32)
+        return raw
+
+    def _raw(self, component: Model, histories: Interactions, pool: Pool | None) -> Array:
+        """(people, items) of a component, or (people, pool)."""
+        if pool is None:
+            return self.raw_of(component, histories)
+        if component.name in pool.raw:
+            return pool.raw[component.name][:, pool.columns]
+        return component.score(histories, pool.columns)
 
     def as_known(self, component: Model, histories: Interactions) -> tuple[Interactions, NDArray[np.int64] | None]:
         """The histories over the items that a component knows, and (items,) the place of each there, -1 where there is none.
@@ -174,29 +187,36 @@ class Blend:
 
     def _place(self, items: tuple[str, ...]) -> NDArray[np.int64] | None:
         """(items,) where each stands in the order of the components, -1 where it is new to them; None where the order is the same."""
-        if items is self.items or items == self.items:
-            return None
-        if self._placed[0] is not items:
-            column = {name: place for place, name in enumerate(self.items)}
-            self._placed = (items, np.array([column.get(name, -1) for name in items], np.int64))
-        return self._placed[1]
+        asked, known, place = self._placed
+        if asked is not items or known is not self.items:
+            place = None
+            if items is not self.items and items != self.items:
+                column = {name: place for place, name in enumerate(self.items)}
+                place = np.array([column.get(name, -1) for name in items], np.int64)
+            self._placed = (items, self.items, place)
+        return place
 
     def support_of(self, items: tuple[str, ...]) -> NDArray[np.int64]:
         """(items,) how many people liked each when the blend was fitted; 0 for what is new."""
         place = self._place(items)
         return self.support if place is None else np.append(self.support, 0)[place]
 
-    def parts(self, histories: Interactions) -> Parts:
+    def parts(self, histories: Interactions, pool: Pool | None = None) -> Parts:
         """What each component adds to the score of each item.
 
         The items of the histories may be others than those fitted on, in any order: what is new to the components has no support, so that
         content carries it, and what is not among them is not scored.
+
+        Args:
+            histories: Of some people.
+            pool: Score these alone, for one person; its `raw` holds every component but those that score `any_items`.
         """
-        open_to = histories.met.toarray() == 0
+        open_to = opened(histories, pool)
         values, factors = {}, {}
-        weights = self.weights.of(np.diff(histories.indptr), self.support_of(histories.items))
-        for component, raw, weight in zip(self.components, self.raw(histories), weights, strict=True):
-            z, scale = weighing.standardise(raw, open_to)
+        support = self.support_of(histories.items)
+        weights = self.weights.of(np.diff(histories.indptr), support if pool is None else support[pool.columns])
+        for component, weight in zip(self.components, weights, strict=True):
+            z, scale = weighing.standardise(self._raw(component, histories, pool), open_to, None if pool is None else pool.stands_for)
             values[component.name] = weight * z
             factors[component.name] = weight * scale[:, None]
         return Parts(values, factors)
@@ -235,6 +255,15 @@ class Blend:
         found.items, found.support = tuple(facts["items"]), np.array(facts["support"], np.int64)
         found.weights = Weights(np.array(facts["theta"], np.float64))
         return found
+
+
+def opened(histories: Interactions, pool: Pool | None = None) -> NDArray[np.bool_]:
+    """(people, items), or (1, pool) of one person: what each has not met."""
+    if pool is None:
+        return histories.met.toarray() == 0
+    held = np.ones((1, len(pool)), bool)
+    held[0, pool.holds(np.unique(histories.columns))] = False
+    return held
 
 
 def _batches(people: NDArray[np.int64], items: int) -> Iterator[NDArray[np.int64]]:

@@ -76,9 +76,13 @@ class Content:
             self._centred = (data.vectors, found)
         return found
 
-    def towards(self, data: Interactions) -> NDArray[np.float32]:
-        """(items, d) float32: what each item, in a profile, looks for in others; here its own vector."""
-        return self.vectors(data)
+    def towards(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, d) float32 centred vectors -> (n, d): what each, in a profile, looks for in others; here itself."""
+        return vectors
+
+    def profiles(self, data: Interactions) -> NDArray[np.float32]:
+        """(users, d) float32: what each person looks for; the score of an item is its product with the item's vector."""
+        return self.towards(np.asarray(self.shares(data) @ self.vectors(data), np.float32))
 
     def shares(self, data: Interactions) -> sp.csr_matrix:
         """What each event adds to the profile: (users, items), signed as the weights, magnitudes summing to 1 per person."""
@@ -92,8 +96,7 @@ class Content:
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`; the items may be any, as long as the histories bring their vectors."""
-        vectors = self.vectors(histories)
-        profiles = self.shares(histories) @ self.towards(histories)
+        vectors, profiles = self.vectors(histories), self.profiles(histories)
         return np.asarray(profiles @ (vectors if candidates is None else vectors[candidates]).T, dtype=np.float32)
 
     def save(self) -> Files:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from avrec_dag.recommend.models.base import Interactions, Model
 from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.models.content import Content
+from avrec_dag.recommend.models.popularity import Popularity
 from avrec_dag.recommend.models.weighing import Array
 
 MOST = 50
@@ -33,9 +34,11 @@ def of_events(blend: Blend, history: Interactions, items: NDArray[np.int64]) -> 
 
 def _of_one(blend: Blend, component: Model, history: Interactions, items: NDArray[np.int64]) -> Array:
     if isinstance(component, Content):
-        towards, vectors, share = component.towards(history), component.vectors(history), component.shares(history).data
-        return np.asarray(share[:, None] * (towards[history.columns] @ vectors[items].T), np.float32)
+        vectors, share = component.vectors(history), component.shares(history).data
+        return np.asarray(share[:, None] * (component.towards(vectors[history.columns]) @ vectors[items].T), np.float32)
     effects = np.zeros((len(history), len(items)), np.float32)
+    if isinstance(component, Popularity):  # the same whatever the history
+        return effects
     known, place = blend.as_known(component, history)
     events = np.arange(len(history)) if place is None else np.flatnonzero(place[history.columns] >= 0)
     wanted = items if place is None else place[items]

@@ -95,6 +95,8 @@ class Linear:
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""
         rows = recent(checked(histories, self.items), self.settings.recency)
+        if candidates is not None and len(histories.users) > 1:  # a dense row of every item for each would be mostly thrown away
+            return np.asarray(sp.csr_matrix(rows @ self.weights)[:, candidates].toarray(), np.float32)
         return chosen(np.asarray((rows @ self.weights).toarray(), np.float32), candidates)
 
     def top(self, histories: Interactions, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from avrec_dag.errors import ModelError
 from avrec_dag.recommend.models import files
 from avrec_dag.recommend.models.base import Files, Interactions
-from avrec_dag.recommend.models.histories import checked, chosen
+from avrec_dag.recommend.models.histories import checked
 
 _DAY_S = 86400.0
 
@@ -57,7 +57,7 @@ class Popularity:
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`; the same for everybody."""
         checked(histories, self.items)
-        return chosen(np.tile(self.counts, (len(histories.users), 1)), candidates)
+        return np.tile(self.counts if candidates is None else self.counts[candidates], (len(histories.users), 1))
 
     def per_class(self, classes: Sequence[Collection[str]]) -> Mapping[str, NDArray[np.float32]]:
         """What is popular within each class, for somebody who has only said what interests them.

@@ -32,19 +32,21 @@ def user_features(lengths: NDArray[np.int64]) -> Array:
     return np.stack([np.ones(len(lengths)), np.log1p(lengths) / 1.5 - 1.0], axis=1).astype(np.float32)
 
 
-def standardise(raw: Array, open_to: NDArray[np.bool_]) -> tuple[Array, Array]:
+def standardise(raw: Array, open_to: NDArray[np.bool_], stands_for: Array | None = None) -> tuple[Array, Array]:
     """Shift and scale each row to mean 0 and deviation 1 over the cells that are open.
 
     Args:
         raw: (rows, n) float32.
         open_to: (rows, n) bool.
+        stands_for: (n,) float32: for how many items each column stands, in the mean and the deviation; None: for itself.
 
     Returns:
         The z scores, and the factor applied to each row (0 where all open cells are equal, and then every z is 0).
     """
-    count = np.maximum(open_to.sum(axis=1), 1)
-    mean = np.where(open_to, raw, 0).sum(axis=1) / count
-    deviation = np.sqrt(np.where(open_to, (raw - mean[:, None]) ** 2, 0).sum(axis=1) / count)
+    counted = open_to if stands_for is None else open_to * stands_for
+    count = np.maximum(counted.sum(axis=1), 1)
+    mean = np.where(open_to, raw * counted, 0).sum(axis=1) / count
+    deviation = np.sqrt(np.where(open_to, (raw - mean[:, None]) ** 2 * counted, 0).sum(axis=1) / count)
     # Below float32's resolution the differences are rounding, and stretching them would invent a preference.
     sure = deviation > 1e-6 * np.maximum(np.abs(raw).max(axis=1, initial=0), 1e-30)
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=sure)

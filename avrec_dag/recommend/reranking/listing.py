@@ -1,7 +1,7 @@
 """One person's list, from their scores of all items: candidates, variety, the mix of classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ class Shelf:
         creators: (items,) int64, the creator of each, -1 where nobody named one.
         classes: (items, classes) float32 probabilities, summing to at most 1.
         class_names: One per column of `classes`.
+        columns: Where the vectors of the items stand, where those are of more items.
     """
 
     vectors: NDArray[np.float32]
@@ -40,6 +41,15 @@ class Shelf:
     creators: NDArray[np.int64]
     classes: sp.csr_matrix
     class_names: tuple[str, ...]
+    columns: NDArray[np.int64] | None = None
+
+    def among(self, columns: NDArray[np.int64]) -> "Shelf":
+        """Some of the items, ascending; their vectors stay where they are."""
+        return Shelf(self.vectors, self.groups[columns], self.creators[columns], self.classes[columns], self.class_names, columns)
+
+    def content(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, d) float32 vectors of the items at some positions."""
+        return self.vectors[positions if self.columns is None else self.columns[positions]]
 
     @classmethod
     def of(
@@ -105,7 +115,9 @@ class Reranker:
         """How much variety one person gets, in [0, 1]."""
         return strength(knobs.variety_share, liked, self.shelf.vectors, self.usual, personal=knobs.personal)
 
-    def listed(self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs) -> list[Listed]:
+    def listed(
+        self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs, columns: NDArray[np.int64] | None = None
+    ) -> list[Listed]:
         """Choose at most k items.
 
         Args:
@@ -113,6 +125,7 @@ class Reranker:
             liked: (1, items) weights of the person's own history.
             k: How many at most.
             knobs: What counts how much.
+            columns: Ascending; the items that the scores are of, in place of all.
 
         Returns:
             Chosen for variety, in the order of the scores, which calibration moves where the method is `swap`; no item and no group of
@@ -123,13 +136,21 @@ class Reranker:
         """
         if k < 0:
             raise ValueError(f"k must be at least 0, found {k}")
-        diversity, cap = self.diversity(liked, knobs), knobs.per_creator
+        diversity = self.diversity(liked, knobs)
         wanted = taste_mix(liked, self.shelf.classes, self.usual) if knobs.calibration > 0 and self.shelf.class_names else None
+        if columns is not None:
+            return replace(self, shelf=self.shelf.among(columns))._chosen(scores, wanted, k, knobs, diversity)
+        return self._chosen(scores, wanted, k, knobs, diversity)
+
+    def _chosen(
+        self, scores: NDArray[np.floating], wanted: NDArray[np.float32] | None, k: int, knobs: Knobs, diversity: float
+    ) -> list[Listed]:
+        cap = knobs.per_creator
         lifted = None if wanted is None or knobs.method != "swap" else lift(scores, self.shelf.classes, wanted) ** knobs.calibration
         found = self._found(scores if lifted is None else self._moved(scores, lifted), k, knobs, diversity)
         calibrate = wanted is not None and lifted is None
         order = np.argsort(-found.relevance, kind="stable")
-        vectors, reach = self.shelf.vectors[found.positions[order]], k * (_MORE if calibrate else 1)
+        vectors, reach = self.shelf.content(found.positions[order]), k * (_MORE if calibrate else 1)
         varied = order[spread(found.relevance[order], vectors, reach, diversity=diversity, method=knobs.method)].tolist()
         chosen = self._calibrated(varied, found.positions, wanted, k, knobs) if calibrate and wanted is not None else varied[:k]
         # Which items are chosen makes the list varied, not their order: the best first costs no variety, and gains accuracy.

@@ -15,7 +15,9 @@ USUAL_AT = 5.0
 """A history of so many equally liked items is believed half, what is usual the other half."""
 _REACH = 2.0
 """At `personal` 1, one deviation above what is usual multiplies the odds of variety by e to this half: odds of 0.3 become 0.54."""
-_BATCH = 4096
+_BATCH = 1024
+_MOST_PEOPLE = 10_000
+"""Enough to tell a mean from: whatever is loaded again at every new version must not grow with the number of people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +36,15 @@ class Population:
 
     @classmethod
     def of(cls, liked: sp.csr_matrix, vectors: NDArray[np.float32], classes: sp.csr_matrix) -> "Population":
-        """From everyone's positive weights.
+        """From everyone's positive weights, or those of `_MOST_PEOPLE` of them, evenly spread.
 
         Args:
             liked: (people, items) float32, positive.
             vectors: (items, d) float32 unit vectors, zeros for an item without content.
             classes: (items, classes) float32 probabilities.
         """
+        if liked.shape[0] > _MOST_PEOPLE:
+            liked = liked[np.linspace(0, liked.shape[0] - 1, _MOST_PEOPLE).astype(np.int64)]
         found, mix, people = [], np.zeros(classes.shape[1]), 0
         for start in range(0, liked.shape[0], _BATCH):
             rows = shares(sp.csr_matrix(liked[start : start + _BATCH]))
@@ -75,9 +79,11 @@ def varieties(rows: sp.csr_matrix, vectors: NDArray[np.float32]) -> tuple[NDArra
         Simpson index), 0 where there are not two.
     """
     squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-    norms = (vectors.astype(np.float64) ** 2).sum(axis=1)
-    profile = np.asarray(rows @ vectors.astype(np.float64))
-    alike = (profile * profile).sum(axis=1) - np.asarray(rows.multiply(rows) @ norms).ravel()
+    used, columns = np.unique(rows.indices, return_inverse=True)  # vectors of what nobody liked are not touched
+    rows = sp.csr_matrix((rows.data, columns, rows.indptr), shape=(rows.shape[0], len(used)))
+    content = vectors[used].astype(np.float64)
+    profile = np.asarray(rows @ content)
+    alike = (profile * profile).sum(axis=1) - np.asarray(rows.multiply(rows) @ (content**2).sum(axis=1)).ravel()
     several = np.diff(rows.indptr) >= 2
     pairs = np.where(several, np.maximum(1.0 - squares, 1e-12), 1.0)
     variety = np.where(several, np.clip(1.0 - alike / pairs, 0.0, 2.0), 0.0)
