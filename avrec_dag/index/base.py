@@ -60,6 +60,10 @@ class Searched(Protocol):
         """
         ...
 
+    def coarse(self, part: str, query: Vectors, k: int) -> Rows:
+        """About the k items nearest in one part, in any order, for who compares them himself; errors as for `nearest`."""
+        ...
+
 
 class Answers:
     """What follows from `Searched.nearest`."""

@@ -124,10 +124,17 @@ class LiveIndex(Answers):
         """As in `Searched`."""
         old, old_scores = self.stored.nearest(part, query, k, self._gone)
         new, new_scores = self.beside.nearest(part, query, k, self._hidden)
-        rows = np.concatenate([np.searchsorted(self._kept, old), len(self._kept) + np.searchsorted(self._added, new)])
+        rows = self._rows(old, new)
         scores = np.concatenate([old_scores, new_scores])
         order = np.argsort(-scores, kind="stable")[: max(k, 0)]
         return rows[order], scores[order]
+
+    def coarse(self, part: str, query: Vectors, k: int) -> Rows:
+        """As in `Searched`."""
+        return self._rows(self.stored.coarse(part, query, k, self._gone), self.beside.coarse(part, query, k, self._hidden))
+
+    def _rows(self, old: Rows, new: Rows) -> Rows:
+        return np.concatenate([np.searchsorted(self._kept, old), len(self._kept) + np.searchsorted(self._added, new)])
 
     def _both(self, old: Vectors, new: Vectors) -> Vectors:
         if not len(self._added):

@@ -128,21 +128,25 @@ class InvertedFile:
 
     def nearest(self, query: Vectors, k: int, left_out: Rows) -> tuple[Rows, Scores]:
         """As `exact`, without the rows `left_out`; of the rows filed, nearly all of the k nearest (`bench/index.py`)."""
+        rows = self.coarse(query, max(LEAST_CANDIDATES, CANDIDATES_PER_RESULT * k), left_out)
+        scores = np.asarray(self.vectors[rows] @ np.asarray(query, np.float32), np.float32)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return rows[order], scores[order]
+
+    def coarse(self, query: Vectors, k: int, left_out: Rows) -> Rows:
+        """The k rows nearest by their codes, for who compares them himself."""
         import faiss
 
         asked = np.ascontiguousarray(query[None, :], dtype=np.float32)
         chosen = faiss.SearchParametersIVF()
-        chosen.nprobe, wanted = self.index.nprobe, max(LEAST_CANDIDATES, CANDIDATES_PER_RESULT * k)
-        if k >= self.index.ntotal // 4:  # most of the rows are wanted: lists save nothing
+        chosen.nprobe, wanted = self.index.nprobe, k
+        if k >= self.index.ntotal:  # all of the rows are wanted: lists save nothing
             chosen.nprobe, wanted = self.index.nlist, self.index.ntotal
         selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(left_out))  # held here while faiss looks at it
         if len(left_out):
             chosen.sel = selector
         _, found = self.index.search(asked, max(1, min(wanted, self.index.ntotal)), params=chosen)
-        rows = found[0][(found[0] >= 0) & (found[0] < len(self.vectors))]
-        scores = np.asarray(self.vectors[rows] @ asked[0], np.float32)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return rows[order], scores[order]
+        return found[0][(found[0] >= 0) & (found[0] < len(self.vectors))]
 
 
 @dataclass(frozen=True)
@@ -172,3 +176,7 @@ class Neighbours:
         rows, scores = exact(self.vectors, query, k + len(left_out) + n_zero)
         kept = self.placed[rows] & ~np.isin(rows, left_out)
         return rows[kept][:k], scores[kept][:k]
+
+    def coarse(self, query: Vectors, k: int, left_out: Rows) -> Rows:
+        """About the k nearest rows, by codes where there are any."""
+        return self.nearest(query, k, left_out)[0] if self.filed is None or k < 1 else self.filed.coarse(query, k, left_out)

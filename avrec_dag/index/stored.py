@@ -105,15 +105,24 @@ class ItemIndex(Answers):
 
     def nearest(self, part: str, query: Vectors, k: int, left_out: Rows = _NONE) -> tuple[Rows, Scores]:
         """As in `Searched`, without the rows `left_out`."""
+        near = self._asked(part, query)
+        return (_NONE, np.zeros(0, np.float32)) if near is None else near.nearest(query, k, left_out)
+
+    def coarse(self, part: str, query: Vectors, k: int, left_out: Rows = _NONE) -> Rows:
+        """As in `Searched`, without the rows `left_out`."""
+        near = self._asked(part, query)
+        return _NONE if near is None else near.coarse(query, k, left_out)
+
+    def _asked(self, part: str, query: Vectors) -> Neighbours | None:
         near = self._fused if part == "fused" else self._joint
         if not len(near.vectors) or not near.placed.any():
-            return _NONE, np.zeros(0, np.float32)
+            return None
         if len(query) != near.vectors.shape[1]:
             raise SettingError(
                 f"the query has {len(query)} numbers, the index {near.vectors.shape[1]}: it was built with another text encoder or "
                 "other ones; set AVREC_ENCODERS back, or materialise item_index"
             )
-        return near.nearest(query, k, left_out)
+        return near
 
     @cached_property
     def _fused(self) -> Neighbours:

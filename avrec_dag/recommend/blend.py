@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
-from avrec_dag.recommend.models.blend import Blend, opened
+from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.models.content import centred
 from avrec_dag.recommend.models.weighing import Array, standardise
-from avrec_dag.recommend.pool import Pool
+from avrec_dag.recommend.pool import Pool, opened
 
 QUALITY = "quality"
 

@@ -124,8 +124,9 @@ class History:
         here = sorted((kept.last_us, place[one], one) for one, kept in self.opinions.items() if one in place)
         weights = self.weights
         return Interactions(
-            (user_id,), tuple(place) if items is None else items, np.array([0, len(here)], np.int64), np.array([column for _, column, _ in here], np.int32),
-            np.array([weights[one] for _, _, one in here], np.float32), np.array([at / 1e6 for at, _, _ in here], np.float64), vectors,
+            (user_id,), tuple(place) if items is None else items, np.array([0, len(here)], np.int64),
+            np.array([column for _, column, _ in here], np.int32), np.array([weights[one] for _, _, one in here], np.float32),
+            np.array([at / 1e6 for at, _, _ in here], np.float64), vectors,
         )  # fmt: skip
 
     def row(self, place: Mapping[str, int]) -> sp.csr_matrix:

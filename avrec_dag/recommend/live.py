@@ -24,6 +24,7 @@ from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.queries import Query
 from avrec_dag.recommend.reranking.knobs import Changes, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
+from avrec_dag.recommend.retrieving import Retriever
 from avrec_dag.recommend.searching import Searcher, Taste
 from avrec_dag.recommend.settings import TASTE, K
 from avrec_dag.recommend.signals import Signals
@@ -117,10 +118,12 @@ class Recommender:
         knobs = self.knobs.turned(**changes)
         known = self.known(user_id, events)
         history, share = self._read(known, user_id), knobs.quality_share
-        scores = blend(self.views, history, quality=share).moved(self.signals.of_history(known), 1.0 - share)
         fits = self.usable(context)[0] if context else Context()
+        pool = self.retriever.pool(known, history, fits, k, len(exclude)) if k > 0 else None
+        scores = blend(self.views, history, quality=share, pool=pool).moved(self.signals.of_history(known, pool), 1.0 - share)
         if fits and share < 1.0:
-            scores = scores.moved(self.signals.of_context(fits, len(history), scores.relevance[0] / (1.0 - share)), 1.0 - share)
+            relevance = scores.relevance[0] / (1.0 - share)
+            scores = scores.moved(self.signals.of_context(fits, len(history), relevance, pool), 1.0 - share)
         return self._listed(history, scores, k, knobs, (*exclude, *((fits.referrer,) if fits.referrer else ())))
 
     def usable(self, context: Context) -> tuple[Context, tuple[str, ...]]:
@@ -137,7 +140,7 @@ class Recommender:
         return known.extended(events, self.catalogue.creators) if events else known
 
     def _read(self, known: History, user_id: str) -> Interactions:
-        return replace(known.interactions(self.catalogue.index.place, user_id, self.views.fused), items=self.views.items)
+        return known.interactions(self.catalogue.index.place, user_id, self.views.fused, self.views.items)
 
     def recommend_all(self, user_ids: Collection[str], k: int = K) -> Iterator[tuple[str, list[Recommendation]]]:
         """The default list of each of these people who has a history, scored in batches."""
@@ -178,8 +181,15 @@ class Recommender:
     def taste(self, user_id: str, weight: float, *, events: Sequence[Event] = ()) -> Taste:
         """What re-ranks an answer by one person's taste."""
         history = self.history(user_id, events)
-        scores = blend(self.views, history)
-        return Taste(scores.relevance[0], weight, lambda rows: explain(self.views, history, scores, rows, self.catalogue.facts))
+
+        def scored(rows: np.ndarray) -> Scores:
+            return blend(self.views, history, pool=self.retriever.among(rows, history))
+
+        def relevance(rows: np.ndarray) -> np.ndarray:
+            scores = scored(rows)
+            return scores.relevance[0][scores.at(rows)]
+
+        return Taste(weight, relevance, lambda rows: explain(self.views, history, scored(rows), rows.tolist(), self.catalogue.facts))
 
     def relevance(self, user_id: str, *, events: Sequence[Event] = ()) -> np.ndarray:
         """How well every item suits a person: (items,) float32 in the order of the index, finite for what they have met, too.
@@ -214,6 +224,11 @@ class Recommender:
         """What chooses new items."""
         return Explorer.of(self.catalogue, self.filter.groups, self.views.support, self.tried, self.stamp)
 
+    @cached_property
+    def retriever(self) -> Retriever:
+        """What finds candidates."""
+        return Retriever(self.catalogue, self.views, self.explorer.new, self.stamp)
+
     @property
     def searcher(self) -> Searcher:
         """What finds items by what they hold, whoever asks."""
@@ -221,16 +236,19 @@ class Recommender:
 
     def _listed(self, history: Interactions, scores: Scores, k: int, knobs: Knobs, exclude: Collection[str]) -> list[Recommendation]:
         final, items = scores.final[0].copy(), self.catalogue.index.items
-        final[self.filter.columns([items[column] for column in history.columns], exclude)] = -np.inf
-        listed = self.reranker.listed(final, opinions(history), k, knobs)
+        hidden, pool = self.filter.columns([items[column] for column in history.columns], exclude), scores.pool
+        final[hidden if pool is None else pool.holds(hidden)] = -np.inf
+        reranker = self.reranker if pool is None else self.reranker.among(pool)
+        listed = reranker.listed(final, opinions(history), k, knobs)
         if places(k, knobs.exploration):
             drawn = self.explorer.drawn(history.users[0], replace(scores, final=final[None, :]))
             share, cap = knobs.exploration, knobs.per_creator
-            listed = explored(listed, drawn, final, self.reranker.shelf, k=k, share=share, per_creator=cap)
-        chosen = [one.position for one in listed]
+            listed = explored(listed, drawn, final, reranker.shelf, k=k, share=share, per_creator=cap)
+        at = [one.position for one in listed]
+        chosen = at if pool is None else pool.columns[at].tolist()
         explained = explain(self.views, history, scores, chosen, self.catalogue.facts)
         reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
-        scored = (0.5 + 0.5 * final[chosen] / (1.0 + np.abs(final[chosen]))).tolist()
+        scored = (0.5 + 0.5 * final[at] / (1.0 + np.abs(final[at]))).tolist()
         # A group of copies stands where the best-scored of them does, and why is that one's; what is shown is the canonical one.
         names = [items[self.catalogue.shown[item]] for item in chosen]
         return [advice(name, score, why, self.catalogue.facts) for name, score, why in zip(names, scored, reasons, strict=True)]

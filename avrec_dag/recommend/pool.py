@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from avrec_dag.recommend.models.base import Interactions
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -61,6 +63,15 @@ class Pool:
         at = np.searchsorted(self.columns, columns)
         at = at[at < len(self.columns)]
         return at[np.isin(self.columns[at], columns)]
+
+
+def opened(histories: Interactions, pool: Pool | None = None) -> NDArray[np.bool_]:
+    """(people, items), or (1, pool) of one person: what each has not met."""
+    if pool is None:
+        return histories.met.toarray() == 0
+    held = np.ones((1, len(pool)), bool)
+    held[0, pool.holds(np.unique(histories.columns))] = False
+    return held
 
 
 def quantile(values: NDArray[np.floating], share: float, stands_for: NDArray[np.floating] | None = None) -> float:

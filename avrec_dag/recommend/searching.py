@@ -24,14 +24,14 @@ class Taste:
     """Whose taste re-ranks an answer.
 
     Attributes:
-        relevance: (items,) float: how well every item suits the person (`Recommender.relevance`).
         weight: In [0, 1]: 0 leaves the order to the match, 1 to the taste.
-        why: Rows -> why each suits them.
+        relevance: (r,) rows -> (r,) how well each suits the person (`Recommender.relevance`).
+        why: (r,) rows -> why.
     """
 
-    relevance: NDArray[np.floating]
     weight: float
-    why: Callable[[Sequence[int]], Sequence[Reason]]
+    relevance: Callable[[NDArray[np.int64]], NDArray[np.floating]]
+    why: Callable[[NDArray[np.int64]], Sequence[Reason]]
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1.0:
@@ -77,8 +77,8 @@ class Searcher:
         matches = match(self.catalogue, query, joint, max(k, POOL))
         if taste is None or not taste.weight:
             order, scores = np.arange(len(matches.rows))[:k], matches.scores
-        else:
-            order, scores = _retasted(matches, taste, k)
+            return self._told(query, joint, matches, order, scores, None)
+        order, scores = _retasted(matches, taste, k)
         return self._told(query, joint, matches, order, scores, taste)
 
     def _told(
@@ -93,7 +93,7 @@ class Searcher:
         moments = self.catalogue.moments
         named = moments.named(words.asked(query.text)) if query.text.strip() else None
         rows = [int(matches.rows[at]) for at in order]
-        suits: Sequence[Reason | None] = taste.why(rows) if taste is not None and taste.weight else [None] * len(rows)
+        suits: Sequence[Reason | None] = taste.why(np.array(rows, np.int64)) if taste is not None else [None] * len(rows)
         answer = []
         for row, at, suit in zip(rows, order, suits, strict=True):
             media_id = self.catalogue.index.items[row]
@@ -122,7 +122,7 @@ class Searcher:
 def _retasted(matches: Matches, taste: Taste, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The order of the matches with the pool re-ranked, and their scores: in the pool the blend in units of the match, then the match."""
     pool = np.flatnonzero(matches.scores[:POOL] >= matches.threshold)
-    fits, suits = _standardised(matches.scores[pool]), _standardised(taste.relevance[matches.rows[pool]])
+    fits, suits = _standardised(matches.scores[pool]), _standardised(taste.relevance(matches.rows[pool]))
     blended = (1 - taste.weight) * fits + taste.weight * suits
     scores = matches.scores.copy()
     scores[pool] = np.maximum(scores[pool].mean() + scores[pool].std() * blended, matches.threshold) if len(pool) else scores[pool]

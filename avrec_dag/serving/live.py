@@ -235,8 +235,8 @@ class Live:
                 "kind": now.media[one.media_id]["kind"],
                 "duration_s": now.media[one.media_id]["duration_s"],
                 "labels": list(labels.get(one.media_id, ())),
-                **({"why": asdict(one.why)} if isinstance(one, Advice) else {}),
-                **({"moment": asdict(one.moment) if one.moment else None} if isinstance(one, Found) else {}),
+                **({"why": vars(one.why)} if isinstance(one, Advice) else {}),
+                **({"moment": vars(one.moment) if one.moment else None} if isinstance(one, Found) else {}),
             }
             for one in found
             if one.media_id in now.media

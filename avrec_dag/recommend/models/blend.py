@@ -12,7 +12,7 @@ from avrec_dag.errors import SettingError
 from avrec_dag.recommend.models import weighing
 from avrec_dag.recommend.models.base import Files, Interactions, Model
 from avrec_dag.recommend.models.weighing import COLD_AT, Array, Examples, Weights
-from avrec_dag.recommend.pool import Pool
+from avrec_dag.recommend.pool import Pool, opened
 
 _FILE = "blend.json"
 _CELLS = 4_000_000
@@ -167,12 +167,9 @@ class Blend:
         return raw
 
     def _raw(self, component: Model, histories: Interactions, pool: Pool | None) -> Array:
-        """(people, items) of a component, or (people, pool)."""
-        if pool is None:
-            return self.raw_of(component, histories)
-        if component.name in pool.raw:
-            return pool.raw[component.name][:, pool.columns]
-        return component.score(histories, pool.columns)
+        if pool is not None and component.name not in pool.raw:
+            return component.score(histories, pool.columns)
+        return self.raw_of(component, histories) if pool is None else pool.raw[component.name][:, pool.columns]
 
     def as_known(self, component: Model, histories: Interactions) -> tuple[Interactions, NDArray[np.int64] | None]:
         """The histories over the items that a component knows, and (items,) the place of each there, -1 where there is none.
@@ -255,15 +252,6 @@ class Blend:
         found.items, found.support = tuple(facts["items"]), np.array(facts["support"], np.int64)
         found.weights = Weights(np.array(facts["theta"], np.float64))
         return found
-
-
-def opened(histories: Interactions, pool: Pool | None = None) -> NDArray[np.bool_]:
-    """(people, items), or (1, pool) of one person: what each has not met."""
-    if pool is None:
-        return histories.met.toarray() == 0
-    held = np.ones((1, len(pool)), bool)
-    held[0, pool.holds(np.unique(histories.columns))] = False
-    return held
 
 
 def _batches(people: NDArray[np.int64], items: int) -> Iterator[NDArray[np.int64]]:

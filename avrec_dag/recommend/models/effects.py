@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from avrec_dag.recommend.models.base import Interactions, Model
 from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.models.content import Content
+from avrec_dag.recommend.models.linear import Linear
 from avrec_dag.recommend.models.popularity import Popularity
 from avrec_dag.recommend.models.weighing import Array
 
@@ -43,7 +44,10 @@ def _of_one(blend: Blend, component: Model, history: Interactions, items: NDArra
     events = np.arange(len(history)) if place is None else np.flatnonzero(place[history.columns] >= 0)
     wanted = items if place is None else place[items]
     looked_at = np.arange(max(0, len(known) - MOST), len(known))
-    if len(looked_at) and (wanted >= 0).any():
+    if isinstance(component, Linear) and (wanted >= 0).any() and len(np.unique(known.columns)) == len(known):
+        lost = component.effects(known, wanted[wanted >= 0])[looked_at]
+        effects[np.ix_(events[looked_at], wanted >= 0)] = lost
+    elif len(looked_at) and (wanted >= 0).any():
         lost = component.score(known, wanted[wanted >= 0]) - component.score(_without(known, looked_at), wanted[wanted >= 0])
         effects[np.ix_(events[looked_at], wanted >= 0)] = lost
     return effects

@@ -11,7 +11,9 @@ _MOST = 100.0
 """The chance of a class is moved by this factor at most: a class that was never met, or hardly ever, is not shut out."""
 
 
-def lift(scores: NDArray[np.floating], classes: sp.csr_matrix, wanted: NDArray[np.floating]) -> NDArray[np.float64]:
+def lift(
+    scores: NDArray[np.floating], classes: sp.csr_matrix, wanted: NDArray[np.floating], stands_for: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
     """(classes,) by what the chances of each class are multiplied so that they add up to the person's own mix.
 
     A classifier's chances are put right for other shares of the classes by the ratio of the shares (Saerens et al., Adjusting the outputs
@@ -21,11 +23,13 @@ def lift(scores: NDArray[np.floating], classes: sp.csr_matrix, wanted: NDArray[n
         scores: (items,) float, standardised; -inf where an item must not be shown.
         classes: (items, classes) float32 probabilities.
         wanted: (classes,) the mix, summing to at most 1.
+        stands_for: (items,) for how many items each stands; None: for itself.
 
     Returns:
         In [0.01, 100]; 1 where nothing can be shown.
     """
     chances = np.exp(scores.astype(np.float64) - np.max(scores, initial=-np.inf)) if np.isfinite(scores).any() else np.zeros(len(scores))
+    chances = chances if stands_for is None else chances * stands_for
     expected = np.asarray(classes.T @ chances).ravel() / max(float(chances.sum()), 1e-300)
     held = expected > 0
     return np.clip(np.divide(wanted, expected, out=np.ones(len(expected)), where=held), 1.0 / _MOST, _MOST)

@@ -1,13 +1,14 @@
 """One person's list, from their scores of all items: candidates, variety, the mix of classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from avrec_dag.recommend.pool import Pool
 from avrec_dag.recommend.reranking.calibrating import calibrated, lift
 from avrec_dag.recommend.reranking.candidates import Candidates, of_scores
 from avrec_dag.recommend.reranking.knobs import Knobs
@@ -45,7 +46,8 @@ class Shelf:
 
     def among(self, columns: NDArray[np.int64]) -> "Shelf":
         """Some of the items, ascending; their vectors stay where they are."""
-        return Shelf(self.vectors, self.groups[columns], self.creators[columns], self.classes[columns], self.class_names, columns)
+        classes = sp.csr_matrix(self.classes[columns])
+        return Shelf(self.vectors, self.groups[columns], self.creators[columns], classes, self.class_names, columns)
 
     def content(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of the items at some positions."""
@@ -101,10 +103,14 @@ class Reranker:
     Attributes:
         shelf: The items.
         usual: What is usual among the people.
+        whole: What histories are of, where the shelf holds some of it.
+        stands_for: (items,) float32: for how many items each of the shelf stands; None: for itself.
     """
 
     shelf: Shelf
     usual: Population
+    whole: Shelf | None = None
+    stands_for: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, shelf: Shelf, liked: sp.csr_matrix) -> "Reranker":
@@ -115,9 +121,11 @@ class Reranker:
         """How much variety one person gets, in [0, 1]."""
         return strength(knobs.variety_share, liked, self.shelf.vectors, self.usual, personal=knobs.personal)
 
-    def listed(
-        self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs, columns: NDArray[np.int64] | None = None
-    ) -> list[Listed]:
+    def among(self, pool: Pool) -> "Reranker":
+        """Over the items of a pool; histories stay over all."""
+        return Reranker(self.shelf.among(pool.columns), self.usual, self.shelf, pool.stands_for)
+
+    def listed(self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs) -> list[Listed]:
         """Choose at most k items.
 
         Args:
@@ -125,7 +133,6 @@ class Reranker:
             liked: (1, items) weights of the person's own history.
             k: How many at most.
             knobs: What counts how much.
-            columns: Ascending; the items that the scores are of, in place of all.
 
         Returns:
             Chosen for variety, in the order of the scores, which calibration moves where the method is `swap`; no item and no group of
@@ -136,17 +143,11 @@ class Reranker:
         """
         if k < 0:
             raise ValueError(f"k must be at least 0, found {k}")
-        diversity = self.diversity(liked, knobs)
-        wanted = taste_mix(liked, self.shelf.classes, self.usual) if knobs.calibration > 0 and self.shelf.class_names else None
-        if columns is not None:
-            return replace(self, shelf=self.shelf.among(columns))._chosen(scores, wanted, k, knobs, diversity)
-        return self._chosen(scores, wanted, k, knobs, diversity)
-
-    def _chosen(
-        self, scores: NDArray[np.floating], wanted: NDArray[np.float32] | None, k: int, knobs: Knobs, diversity: float
-    ) -> list[Listed]:
-        cap = knobs.per_creator
-        lifted = None if wanted is None or knobs.method != "swap" else lift(scores, self.shelf.classes, wanted) ** knobs.calibration
+        diversity, cap, whole = self.diversity(liked, knobs), knobs.per_creator, self.whole or self.shelf
+        wanted = taste_mix(liked, whole.classes, self.usual) if knobs.calibration > 0 and whole.class_names else None
+        lifted = None
+        if wanted is not None and knobs.method == "swap":
+            lifted = lift(scores, self.shelf.classes, wanted, self.stands_for) ** knobs.calibration
         found = self._found(scores if lifted is None else self._moved(scores, lifted), k, knobs, diversity)
         calibrate = wanted is not None and lifted is None
         order = np.argsort(-found.relevance, kind="stable")

@@ -44,7 +44,7 @@ class Population:
             classes: (items, classes) float32 probabilities.
         """
         if liked.shape[0] > _MOST_PEOPLE:
-            liked = liked[np.linspace(0, liked.shape[0] - 1, _MOST_PEOPLE).astype(np.int64)]
+            liked = sp.csr_matrix(liked[np.linspace(0, liked.shape[0] - 1, _MOST_PEOPLE).astype(np.int64)])
         found, mix, people = [], np.zeros(classes.shape[1]), 0
         for start in range(0, liked.shape[0], _BATCH):
             rows = shares(sp.csr_matrix(liked[start : start + _BATCH]))
