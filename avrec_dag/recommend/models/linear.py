@@ -96,7 +96,7 @@ class Linear:
         """See `Model.score`."""
         rows = recent(checked(histories, self.items), self.settings.recency)
         if candidates is not None and len(histories.users) > 1:  # a dense row of every item for each would be mostly thrown away
-            return np.asarray(sp.csr_matrix(rows @ self.weights)[:, candidates].toarray(), np.float32)
+            return _cells(sp.csr_matrix(rows @ self.weights), candidates)
         return chosen(np.asarray((rows @ self.weights).toarray(), np.float32), candidates)
 
     def effects(self, history: Interactions, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -105,8 +105,8 @@ class Linear:
         Without an event, what is older than it moves up a place and counts for more, so that it loses less than the event itself adds.
         """
         rows = recent(checked(history, self.items), self.settings.recency)
-        counted = np.asarray(rows[:, history.columns].toarray(), np.float32)[0]
-        added = counted[:, None] * self.weights[history.columns][:, candidates].toarray()
+        counted = _cells(rows, history.columns)[0]
+        added = counted[:, None] * _cells(sp.csr_matrix(self.weights[history.columns]), candidates)
         older = np.cumsum(added, axis=0) - added
         return np.asarray(added + (1.0 - 1.0 / self.settings.recency) * older, np.float32)
 
@@ -128,3 +128,7 @@ class Linear:
         model.pairs = Pairs(read.sparse("together", np.float64, shape), read.sparse("after", np.float64, shape))
         model.weights = read.sparse("weights", np.float32, shape)
         return model
+
+
+def _cells(rows: sp.csr_matrix, columns: NDArray[np.integer]) -> NDArray[np.float32]:
+    return np.asarray(sp.csr_matrix(rows[:, columns]).toarray(), np.float32)
