@@ -244,6 +244,45 @@ def test_why_an_item_is_shown_is_told_in_words_and_as_a_picture(browser, address
     assert complaints == []
 
 
+def made(first: int, n: int = 20) -> list[dict[str, Any]]:
+    about = {"kind": "audio", "duration_s": 1.0, "labels": [], "score": 0.5, "reason": "made", "causes": [], "title": None}
+    return [{"media_id": f"made/{place}.wav", **about} for place in range(first, first + n)]
+
+
+def test_the_list_goes_on_while_one_scrolls_by_the_cursor_and_without_one_that_is_too_old(browser, address):
+    asked: list[str] = []
+
+    def answered(route: Any) -> None:
+        url = route.request.url
+        asked.append(url)
+        if "cursor=one" in url:
+            route.fulfill(json=made(20), headers={"Avrec-Cursor": "two", "content-type": "application/json"})
+        elif "cursor=two" in url:
+            route.fulfill(status=410, json={"detail": "too old"})
+        elif "k=60" in url:
+            route.fulfill(json=made(30, 50))  # the list has moved on: forty are there already or have left
+        elif "k=80" in url or "k=100" in url:
+            route.fulfill(json=made(70, 10))
+        else:
+            route.fulfill(json=made(0), headers={"Avrec-Cursor": "one", "content-type": "application/json"})
+
+    with visiting(browser, address) as (tab, complaints):
+        tab.wait_for_selector("#list li")
+        tab.route("**/v1/recommendations/**", answered)
+        tab.locator("#tune summary").click()
+        tab.locator("#untuned").click()
+        tab.wait_for_function("() => document.querySelectorAll('#list li').length >= 20")
+        for _ in range(40):
+            tab.mouse.move(1100, 600)
+            tab.mouse.wheel(0, 2500)
+            tab.wait_for_timeout(50)
+            if tab.locator("#end").is_visible():
+                break
+        assert listed(tab) == [f"made/{place}.wav" for place in range(80)]
+        assert sum("cursor=" in one for one in asked) == 2
+    assert all("410" in one for one in complaints)
+
+
 def test_a_taste_is_shown_in_words_and_as_a_picture_and_follows_what_is_liked(page):
     page.locator("#taste summary").click()
     page.wait_for_function("() => document.querySelector('#taste-told').textContent.includes('Nothing is known of you')")

@@ -27,8 +27,11 @@ function why(body, answer) {
 export const KEY = "avrec-key";
 export const authorised = () => (memory.get(KEY) ? { authorization: `Bearer ${memory.get(KEY)}` } : {});
 
-/** JSON of an answer. Errors have `status`, or none where nothing answered. */
-export async function ask(address, options = {}) {
+/** JSON of an answer. */
+export const ask = async (address, options) => (await answered(address, options)).body;
+
+/** The same with the answer's headers. Errors have `status`, or none where nothing answered. */
+export async function answered(address, options = {}) {
   let answer;
   try {
     answer = await fetch(address, { ...options, headers: { ...authorised(), ...options.headers } });
@@ -37,7 +40,7 @@ export async function ask(address, options = {}) {
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(why(body, answer)), { status: answer.status });
-  return body;
+  return { body, headers: answer.headers };
 }
 
 export const post = (address, body, options = {}) =>

@@ -1,6 +1,6 @@
 // The list beside the stage: what to watch next, what was found, or what is alike; it goes on as one scrolls.
 
-import { ask, asked, similarTo } from "/page/api.js";
+import { answered, asked, similarTo } from "/page/api.js";
 import { $, clock } from "/page/dom.js";
 import { learn, row, titled } from "/page/items.js";
 import { play, stage } from "/page/stage.js";
@@ -13,18 +13,25 @@ export const feed = { kind: "next", heading: () => say("next"), items: [], done:
 let turn = 0;
 let source = forYou;
 
-/** Where a list comes from: `k` items, best first. */
-function forYou(k) {
-  return ask(asked(`/v1/recommendations/${encodeURIComponent(stage.user)}`, { k, ...knobs(), language: spoken }));
+/** Where a list comes from: `k` items, best first; a cursor says where the list that was shown so far goes on. */
+function forYou(k, cursor) {
+  return answered(asked(`/v1/recommendations/${encodeURIComponent(stage.user)}`, { k, ...knobs(), language: spoken, cursor }));
+}
+
+/** What an answer holds: items, where it goes on, and which versions made it. */
+function read({ body, headers }) {
+  const made = headers.get("Avrec-Versions");
+  const { runs, ...versions } = made ? JSON.parse(made) : {};
+  return { items: learn(body.map((one) => ({ ...one, versions }))), cursor: headers.get("Avrec-Cursor") };
 }
 
 /** Show another list; the answer of a list that was left meanwhile is dropped. */
 export async function open(kind, heading, from) {
   const mine = ++turn;
-  const items = learn(await from(A_PAGE));
+  const { items, cursor } = read(await from(A_PAGE));
   if (mine !== turn) return feed.items;
   source = from;
-  Object.assign(feed, { kind, heading, items, done: items.length < A_PAGE });
+  Object.assign(feed, { kind, heading, items, cursor, done: items.length < A_PAGE });
   show();
   $("count").textContent = say("listed", heading(), items.length);
   return items;
@@ -34,20 +41,32 @@ export async function open(kind, heading, from) {
 export const next = () => open("next", () => say("next"), forYou);
 
 /** What is like an item. */
-export const alike = (item) => open("similar", () => say("found.alike", titled(item)), (k) => ask(asked(similarTo(item.media_id), { k })));
+export const alike = (item) => open("similar", () => say("found.alike", titled(item)), (k) => answered(asked(similarTo(item.media_id), { k })));
 
-/** More of the same list: a longer one is asked for, and what is there already stays where it is. */
+/** What comes after what is shown: by the cursor, or, where the list has none, out of a longer list from its beginning. */
+async function following() {
+  if (!feed.cursor) return { ...read(await source(Math.min(MOST, feed.items.length + A_PAGE))), last: feed.items.length + A_PAGE >= MOST };
+  try {
+    const answer = read(await source(A_PAGE, feed.cursor));
+    return { ...answer, last: !answer.cursor };
+  } catch (error) {
+    if (error.status !== 410) throw error; // too old: the list goes on as one without a cursor
+    feed.cursor = null;
+    return following();
+  }
+}
+
+/** More of the same list; what is there already stays where it is. */
 export async function more() {
-  const mine = turn, wanted = feed.items.length + A_PAGE;
+  const mine = turn;
   if (feed.done || feed.loading) return;
   feed.loading = true;
   try {
-    const answer = learn(await source(Math.min(MOST, wanted)));
+    const { items, cursor, last } = await following();
     if (mine !== turn) return;
     const there = new Set(feed.items.map((one) => one.media_id));
-    const fresh = answer.filter((one) => !there.has(one.media_id));
-    feed.items = [...feed.items, ...fresh];
-    feed.done = !fresh.length || wanted >= MOST;
+    const fresh = items.filter((one) => !there.has(one.media_id));
+    Object.assign(feed, { items: [...feed.items, ...fresh], cursor, done: last || !fresh.length });
     add(fresh);
     $("count").textContent = say("listed", feed.heading(), feed.items.length);
   } finally {

@@ -59,7 +59,7 @@ const PARTS = {
   },
   models(told) {
     return [
-      table(say("serving"), [say("model"), say("version"), say("trained"), say("examples"), say("run")], told.serving.map((one) => [one.name, one.version.slice(0, 12), when(one.trained_at), one.n_examples ?? "–", one.run_id.slice(0, 8)])),
+      table(say("serving"), [say("model"), say("version"), say("trained"), say("examples"), say("run")], told.serving.map((one) => [one.name, one.version.slice(0, 12) || say("unused"), when(one.trained_at), one.n_examples ?? "–", one.run_id.slice(0, 8)])),
       ...told.leaderboards.map(leaderboard),
       told.decisions.length ? table(say("decisions"), [say("at"), say("adopted"), say("why.failed")], told.decisions.map((one) => [one.decided_at, say(one.adopted ? "yes" : "no"), one.reason])) : null,
     ];

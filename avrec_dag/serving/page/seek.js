@@ -1,6 +1,6 @@
 // Search by typing, and by a picture, a sound or a clip that is chosen or dropped anywhere on the page.
 
-import { ask, asked, MOST_FILE_BYTES } from "/page/api.js";
+import { answered, asked, MOST_FILE_BYTES } from "/page/api.js";
 import { $ } from "/page/dom.js";
 import { next, open } from "/page/feed.js";
 import { stage } from "/page/stage.js";
@@ -14,9 +14,9 @@ const query = (k) => ({ k, q: $("words").value.trim(), ...($("mine").checked ? {
 export function search() {
   const words = query(0).q, sent = file;
   if (!sent && !words) return next();
-  if (!sent) return open("found", () => say("found", words), (k) => ask(asked("/v1/search", query(k))));
+  if (!sent) return open("found", () => say("found", words), (k) => answered(asked("/v1/search", query(k))));
   const part = $("part").value, headers = { "content-type": /^(image|audio|video)\//.test(sent.type) ? sent.type : "application/octet-stream" };
-  return open("found", () => say("found.file", sent.name), (k) => ask(asked("/v1/search", { part, ...query(k) }), { method: "POST", headers, body: sent }));
+  return open("found", () => say("found.file", sent.name), (k) => answered(asked("/v1/search", { part, ...query(k) }), { method: "POST", headers, body: sent }));
 }
 
 /** Take a file as what to search by. */

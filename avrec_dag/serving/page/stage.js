@@ -107,10 +107,20 @@ export function seekTo(second) {
 /** The address that opens this item. */
 export const linkTo = (item) => asked(`${location.origin}/`, { item: item.media_id });
 
+/** A film whose picture this browser cannot decode plays its sound over its still. */
+function heardOnly(failed) {
+  if (stage.now?.kind !== "video" || video().videoWidth) return;
+  $("picture").src = media(stage.now.media_id, "still");
+  $("picture").alt = "";
+  $("picture").hidden = false;
+  failed(say("sound.only"));
+}
+
 /** Listen to the player. */
 export function wire(ended, failed) {
+  video().addEventListener("loadeddata", () => heardOnly(failed));
   video().addEventListener("playing", began);
   video().addEventListener("ended", ended);
-  video().addEventListener("error", () => { if (video().getAttribute("src")) failed(new Error(say("unplayable"))); });
+  video().addEventListener("error", () => { if (video().getAttribute("src")) failed(say("unplayable")); });
   $("jump").addEventListener("click", () => seekTo(stage.now.moment.start_s));
 }

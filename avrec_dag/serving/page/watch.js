@@ -116,7 +116,7 @@ function wire() {
   $("more").addEventListener("click", guarded(feed.more));
   $("language").addEventListener("click", () => { turn(); tune.spellKnobs(); stage.describe(); feed.show(); taste.show().catch(failed); });
   new IntersectionObserver(guarded((seen) => seen.some((one) => one.isIntersecting) && feed.more()), { rootMargin: "300px" }).observe($("more"));
-  stage.wire(guarded(ended), failed);
+  stage.wire(guarded(ended), tell);
   about.wire(guarded);
   $("label").addEventListener("submit", guarded(label));
   taste.wire(guarded);

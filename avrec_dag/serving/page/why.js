@@ -27,6 +27,8 @@ export async function explain(item, play) {
   const told = [];
   if (shares.length) told.push(el("h3", {}, say("why.shares")), scales(shares));
   if (causes.length) told.push(el("h3", {}, say("why.causes")), el("ol", { class: "rows" }, causes.map((one) => row(one, "", () => play(one)))));
+  const versions = Object.entries(item.versions || {});
+  if (versions.length) told.push(el("p", { class: "quiet" }, say("why.versions", versions.map(([part, version]) => `${part.replaceAll("_", " ")} ${version.slice(0, 8)}`).join(" · "))));
   $("why-told").replaceChildren(...(told.length ? told : [el("p", {}, item.reason || say("why.none"))]));
 }
 
