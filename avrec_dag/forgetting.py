@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+from avrec_dag.experiments.impressions import ImpressionLog
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.feedback.erasing import Traces
 from avrec_dag.labelling import LabelLog
@@ -19,14 +20,17 @@ def out_of_logs(url: str, subject: Subject) -> None:
     Raises:
         UnreachableError: The server of the logs does not answer; what was deleted until then is.
     """
-    with closing(FeedbackLog(url)) as feedback, closing(LabelLog(url)) as labels, closing(ReviewLog(url)) as reviews:
+    feedback, labels, reviews, shown = FeedbackLog(url), LabelLog(url), ReviewLog(url), ImpressionLog(url)
+    with closing(feedback), closing(labels), closing(reviews), closing(shown):
         if subject.kind == "item":
             feedback.remove_item(subject.key)
             labels.remove_item(subject.key)
+            shown.remove_item(subject.key)
         else:
             feedback.erase_user(subject.key)
             labels.anonymise(subject.key)
             reviews.anonymise(subject.key)
+            shown.erase_user(subject.key)
 
 
 def forget_person(ledger: Ledger, url: str, user_id: str) -> tuple[dict[str, int], dict[str, int]]:

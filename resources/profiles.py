@@ -1,7 +1,6 @@
 """Which world this process works in: the only file that knows the environment."""
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
@@ -10,6 +9,7 @@ from typing import TypeVar
 import dagster as dg
 
 from avrec_dag.errors import SettingError
+from avrec_dag.experiments import arms
 from avrec_dag.lifecycle import Lifecycle
 from avrec_dag.limits import Limits
 from avrec_dag.media.sampling import Sampling
@@ -18,6 +18,7 @@ from avrec_dag.recommend.model import DEFAULT, names_of
 from avrec_dag.recommend.reranking.knobs import METHODS, MOST_PER_CREATOR, Knobs, method_of
 from avrec_dag.s3 import Access
 from avrec_dag.steps import Recipe
+from resources import webhook
 from resources.compute import Compute
 from resources.feedback import Feedback
 from resources.lists import Lists
@@ -58,6 +59,7 @@ class Settings:
         failure_webhook: AVREC_FAILURE_WEBHOOK: where failed runs are told by POST, an http or https address; a secret.
         log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
         retention: AVREC_RETENTION: how many days feedback and histories of evaluations are kept, `feedback_events=365`.
+        experiment: AVREC_EXPERIMENT: arms that differ in their lists, and who is in which: a JSON file or its text; none where it is empty.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -84,6 +86,7 @@ class Settings:
     queue: str = ""
     relist_s: float = 600.0
     retention: Lifecycle = field(default_factory=Lifecycle)
+    experiment: arms.Experiment | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -118,11 +121,12 @@ class Settings:
             ),
             knobs=_knobs(env),
             limits=Limits.read(env.get("AVREC_LIMITS", "")),
-            failure_webhook=_address(env, "AVREC_FAILURE_WEBHOOK"),
+            failure_webhook=webhook.read_address("AVREC_FAILURE_WEBHOOK", env),
             log=_read(env, "AVREC_LOG", _one_of(FORMS), f"one of {', '.join(FORMS)}", ""),
             s3=Access.read(env),
             queue=env.get("AVREC_UPLOADS_QUEUE") or cls.queue,
             retention=Lifecycle.read(env.get("AVREC_RETENTION", "")),
+            experiment=arms.read(env.get("AVREC_EXPERIMENT", "")),
             relist_s=_read(env, "AVREC_UPLOADS_RELIST_S", _within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
         )
 
@@ -225,13 +229,6 @@ def _knobs(env: Mapping[str, str]) -> Knobs:
         )
     except ValueError as error:
         raise SettingError(f"AVREC_RELEVANCE, AVREC_QUALITY, AVREC_DIVERSITY: {error}") from None
-
-
-def _address(env: Mapping[str, str], name: str) -> str:
-    address = env.get(name, "").strip()
-    if address and not re.fullmatch(r"https?://[^/\s]+\S*", address):
-        raise SettingError(f"{name} is no http or https address (it is not shown, as it is a secret); correct it or leave it out")
-    return address
 
 
 def _one_of(values: Sequence[str]) -> Callable[[str], str]:

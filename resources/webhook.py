@@ -1,6 +1,7 @@
 """Telling the world outside that a run failed: one JSON message by POST."""
 
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -8,7 +9,17 @@ import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from avrec_dag.errors import SettingError
+
 _TIMEOUT_S, _WHOLE_S, _PAUSES_S = 5.0, 20.0, (0.5, 2.0)
+
+
+def read_address(name: str, env: Mapping[str, str]) -> str:
+    """The address in a variable, or nothing; SettingError, which does not show it, where it is none."""
+    found = env.get(name, "").strip()
+    if found and not re.fullmatch(r"https?://[^/\s]+\S*", found):
+        raise SettingError(f"{name} is no http or https address (it is not shown, as it is a secret); correct it or leave it out")
+    return found
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

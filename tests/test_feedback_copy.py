@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from avrec_dag.cli.app import app
 from avrec_dag.errors import SettingError
+from avrec_dag.experiments.impressions import Impression, ImpressionLog
+from avrec_dag.experiments.randomising import Policy
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.feedback.copying import copy, source
 from avrec_dag.labelling import Correction, LabelLog
@@ -43,6 +45,7 @@ def old(tmp_path) -> str:
     for log, add in (
         (FeedbackLog(url), [event(n) for n in range(603)]),
         (LabelLog(url), [Correction(media_id="a.mp4", labels=("cat",), by="ann")]),
+        (ImpressionLog(url), [Impression("1" * 32, "ann", "t", "a", AT, ("猫.mp4",), (0.5,), Policy(("猫.mp4",)))]),
     ):
         log.add(add)
         log.close()
@@ -61,7 +64,8 @@ def counts(old: str, target: str) -> dict[str, tuple]:
 
 
 def test_every_row_arrives_and_a_second_time_only_what_came_since(old, target):
-    assert counts(old, target) == {"events": (603, 603, 0, 0, 0), "label_events": (1, 1, 0, 0, 0), "reviews": (1, 1, 0, 0, 0)}
+    one = (1, 1, 0, 0, 0)
+    assert counts(old, target) == {"events": (603, 603, 0, 0, 0), "label_events": one, "reviews": one, "impressions": one}
     before, after = FeedbackLog(old), FeedbackLog(target)
     assert before.counts() == after.counts()
     assert [list(before.events(day)) for day in before.days()] == [list(after.events(day)) for day in after.days()]

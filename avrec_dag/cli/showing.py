@@ -36,8 +36,8 @@ def serve(
     from avrec_dag.serving.app import create_app
 
     library = opened()
-    app = create_app(
-        library.ledger, library.blobs, library.source, library.log, library.rules, library.settings.knobs, library.settings.limits
-    )
+    told = library.settings
+    logs = library.log, library.rules
+    app = create_app(library.ledger, library.blobs, library.source, *logs, told.knobs, told.limits, told.experiment)
     output.say(f"http://{host}:{port}  (Ctrl-C ends it)")
     uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.opening import parsed
-from avrec_dag.feedback.tables import LABELS, LOG, REVIEWS, add
+from avrec_dag.feedback.tables import IMPRESSIONS, LABELS, LOG, REVIEWS, add
 
-TABLES = {"events": LOG, "label_events": LABELS, "reviews": REVIEWS}
+TABLES = {"events": LOG, "label_events": LABELS, "reviews": REVIEWS, "impressions": IMPRESSIONS}
 _CHUNK = 500
 _MOST_NAMED = 100
 
@@ -53,7 +53,7 @@ def source(address: str, other_than: str) -> Log:
 
 
 def copy(source: Log, target: Log) -> dict[str, Copied]:
-    """Copy the events, what people said items are and what they decided; doing it again adds what came since.
+    """Copy the events, what people said items are, what they decided and what they were shown; doing it again adds what came since.
 
     Every 500 rows are durable together. Whoever was erased from the target alone meanwhile comes back: erase them from both.
 

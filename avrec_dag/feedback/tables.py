@@ -1,5 +1,6 @@
-"""The tables of the logs of feedback, labels and reviews, for every database that may hold them."""
+"""The tables of the logs of feedback, labels, reviews and impressions, for every database that may hold them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
@@ -53,12 +54,31 @@ REVIEWS = sa.Table(
     sa.Column("because", sa.Text),
     sa.Column("happened_us", sa.BigInteger, nullable=False),  # UNIX microseconds
 )
+IMPRESSIONS = sa.Table(
+    "avrec_impressions",
+    METADATA,
+    sa.Column("impression_id", _name(32), primary_key=True),
+    sa.Column("user_id", _name(200), nullable=False),
+    sa.Column("experiment", _name(64), nullable=False),
+    sa.Column("arm", _name(64), nullable=False),
+    sa.Column("shadow_of", _name(32), nullable=False),  # the impression shown in its stead; empty for one that was shown
+    sa.Column("day", _name(10), nullable=False),
+    sa.Column("served_us", sa.BigInteger, nullable=False),  # UNIX microseconds
+    sa.Column("content", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"), nullable=False),  # JSON, see experiments/impressions.py
+    sa.Index("avrec_impressions_day", "day", "served_us"),
+    sa.Index("avrec_impressions_user", "user_id"),
+)
 SCHEMA = sa.Table(
     "avrec_log_schema",
     METADATA,
     sa.Column("part", sa.String(16), primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
 )
+
+
+def listing(media_id: str) -> sa.ColumnElement[bool]:
+    """The impressions whose lists hold an item."""
+    return IMPRESSIONS.c.content.contains(json.dumps(media_id, ensure_ascii=False), autoescape=True)
 
 
 def add(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:

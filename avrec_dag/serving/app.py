@@ -9,14 +9,16 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
+from avrec_dag.experiments.arms import Experiment
 from avrec_dag.feedback import FeedbackLog, Rules
 from avrec_dag.ledger import Ledger
 from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
-from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Knobs, Method
+from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes, Knobs, Method
 from avrec_dag.serving import feedback, labels, media, openapi, operator, pages, people, problems, searching
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
+from avrec_dag.serving.experiments import Trial
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
 from avrec_dag.storage import Blobs
@@ -51,6 +53,7 @@ def create_app(
     rules: Rules | None = None,
     knobs: Knobs | None = None,
     limits: Limits | None = None,
+    experiment: Experiment | None = None,
 ) -> FastAPI:
     """The service over one library.
 
@@ -62,12 +65,17 @@ def create_app(
         rules: What each kind of it says.
         knobs: What counts how much in lists, unless a request says otherwise.
         limits: What one file that is sent may cost, as far as it is less than for a query.
+        experiment: Arms that differ in their lists, and who is in which.
+
+    Raises:
+        SettingError: The knobs of an arm do not go with `knobs`.
     """
     live = Live(ledger, blobs, log, rules, knobs, limits)
+    trial = Trial(live, experiment)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        with closing(live):
+        with closing(live), closing(trial):
             yield
 
     app = FastAPI(
@@ -82,7 +90,7 @@ def create_app(
 
     problems.handlers(app)
     openapi.describe(app)
-    _answers(app, live)
+    _answers(app, live, trial)
     searching.routes(app, live)
     feedback.routes(app, live)
     pages.routes(app, live)  # before media: captions are below an item
@@ -93,18 +101,19 @@ def create_app(
     return app
 
 
-def _answers(app: FastAPI, live: Live) -> None:
+def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
     @app.get("/v1/recommendations/{user_id:path}", tags=["answers"])
     def recommendations(user_id: UserId, asked: Annotated[Asked, Query()], response: Response, k: Count = 10) -> list[dict[str, Any]]:
         """What a person should watch next, and why; what of the context nothing here fits is told in the header `Avrec-Notes`, as JSON."""
         try:
             about = context.asked(asked.language, asked.referrer, asked.interest)
-            found, notes = live.recommend(user_id, k, live.knobs.turned(**asked.model_dump(include=set(Changed.model_fields))), about)
+            answer = trial.recommend(user_id, k, Changes(**asked.model_dump(include=set(Changed.model_fields))), about)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        if notes:
-            response.headers["Avrec-Notes"] = json.dumps(notes)
-        return found
+        response.headers.update(answer.headers)
+        if answer.notes:
+            response.headers["Avrec-Notes"] = json.dumps(answer.notes)
+        return answer.items
 
     @app.get("/v1/similar/{media_id:path}", tags=["answers"], responses=problems.possible(404))
     def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,10 @@ from avrec_dag.limits import Limits
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.serving.view import TABLES, Loaded, View, told
 from avrec_dag.storage import Blobs
 
 if TYPE_CHECKING:
-    from avrec_dag.recommend.answers import Recommendation
-    from avrec_dag.recommend.live import Recommender
     from avrec_dag.recommend.profile import Profile
     from avrec_dag.recommend.queries import Example, Part
     from avrec_dag.recommend.verdict import Verdict
@@ -33,32 +32,11 @@ _RECENT_EVENTS = 500
 NOT_HEARD = "what you did since the tables were last written is not known, as the feedback log does not answer"
 DECODING_AT_ONCE = 2
 """Files that were sent are looked at in so many processes, which start with the first."""
-_TABLES = (
-    "recommender",
-    "item_index",
-    "interactions",
-    "quality_scores",
-    "content_classes",
-    "raw_media",
-    "moderation_decisions",
-    "duplicates",
-    "fused_features",
-    "transcripts",
-)
 
 
 def query_limits(limits: Limits) -> Limits:
     """Somebody waits for the answer to a query, and others for their turn."""
     return replace(limits, cpu_s=min(limits.cpu_s, 60), wall_s=min(limits.wall_s, 120))
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One consistent view of the library."""
-
-    version: tuple[str, ...]
-    recommender: "Recommender"
-    media: Mapping[str, Mapping[str, Any]]
 
 
 class Live:
@@ -95,16 +73,20 @@ class Live:
 
         They say what of the context it could not use, and where the log does not answer, that the list knows the tables alone.
         """
+        view = self.view(user_id, context)
+        return told(view.loaded, view.listed(k, knobs)), view.notes
+
+    def view(self, user_id: str, context: Context) -> View:
+        """What a list of a person is made of now."""
         now = self._current()
         usable, notes = now.recommender.usable(context)
         events = self._events(now, user_id)
-        found = now.recommender.recommend(user_id, k, events=events or (), context=usable, **asdict(knobs))
-        return self._told(now, found), notes if events is not None else (*notes, NOT_HEARD)
+        return View(now, user_id, events or (), usable, notes if events is not None else (*notes, NOT_HEARD))
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
         """Items like one item; MissingError for an unknown one."""
         now = self._current()
-        return self._told(now, now.recommender.similar(media_id, k))
+        return told(now, now.recommender.similar(media_id, k))
 
     def search(
         self, text: str, k: int, *, user_id: str | None = None, taste: float | None = None, examples: Sequence["Example"] = ()
@@ -114,7 +96,7 @@ class Live:
 
         now = self._current()
         events = (self._events(now, user_id) if user_id is not None else None) or ()
-        return self._told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
+        return told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
 
     def profile(self, user_id: str) -> "Profile":
         """What is known of somebody, up to this moment."""
@@ -213,31 +195,10 @@ class Live:
                 self._loaded, self._loading, self._looked_s = loaded, None, time.monotonic()
 
     def _version(self) -> tuple[str, ...]:
-        return tuple(self.ledger.data_version(table) for table in _TABLES)
+        return tuple(self.ledger.data_version(table) for table in TABLES)
 
     def _load(self, version: tuple[str, ...]) -> Loaded:
         from avrec_dag.recommend.live import Recommender
 
         rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
         return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows})
-
-    def _told(self, now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:
-        from avrec_dag.recommend.answers import Advice, Found
-
-        labels = now.recommender.catalogue.labels
-        return [
-            {
-                "media_id": one.media_id,
-                "score": one.score,
-                "reason": one.reason,
-                "causes": list(one.causes),
-                "title": now.media[one.media_id]["title"],
-                "kind": now.media[one.media_id]["kind"],
-                "duration_s": now.media[one.media_id]["duration_s"],
-                "labels": list(labels.get(one.media_id, ())),
-                **({"why": vars(one.why)} if isinstance(one, Advice) else {}),
-                **({"moment": vars(one.moment) if one.moment else None} if isinstance(one, Found) else {}),
-            }
-            for one in found
-            if one.media_id in now.media
-        ]
