@@ -13,7 +13,7 @@ from avrec_dag.labelling import LabelLog
 from avrec_dag.serving.pages import web_vtt
 from tests.browser import CHROMIUM, chromium, visiting
 from tests.made_service import serving
-from tests.small_library import Small
+from tests.small_library import SOUND, Small
 
 pytestmark = CHROMIUM
 
@@ -155,13 +155,35 @@ def test_searching_by_words_jumps_to_the_moment_and_leads_back(page):
     page.wait_for_selector("#back:visible")
     assert page.locator("#heading").inner_text() == "Found for “rings”"
     page.locator("#list li button").first.click()
-    assert "#t=" in page.evaluate("document.querySelector('#video').src") or page.locator("#jump").is_visible()
+    assert page.locator("#jump").is_hidden()  # where the moment is the beginning
+    page.route("**/v1/search?**", lambda route: route.fulfill(json=[{**made(0)[0], "media_id": SOUND, "moment": moment}]))
+    moment = {"start_s": 0.6, "end_s": 0.9, "kind": "speech"}
+    page.locator("#words").press("Enter")
+    page.wait_for_function("() => document.querySelectorAll('#list li').length === 1")
+    assert page.locator("#list small.line").inner_text() == "0:01 · made"
+    page.locator("#list li button").first.click()
+    page.wait_for_function(
+        "() => document.querySelector('#video').played.length && document.querySelector('#video').played.start(0) >= 0.5"
+    )
+    page.evaluate("document.querySelector('#video').pause()")
     page.locator("#jump").click()
     act(page, "similar")
     page.wait_for_function("() => document.querySelector('#heading').textContent.startsWith('Like “')")
     page.locator("#back").click()
     page.wait_for_selector("#back", state="hidden")
     assert set(listed(page)) & set(before)
+
+
+def test_a_search_that_takes_long_is_not_lost_to_an_item_that_ends_meanwhile(page):
+    def slowly(route: Any) -> None:
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route("**/v1/search?**", slowly)
+    page.locator("#list li:has-text('video') button").first.click()
+    page.locator("#words").fill("rings")
+    page.locator("#words").press("Enter")
+    page.wait_for_function("() => document.querySelector('#heading').textContent === 'Found for “rings”'")
 
 
 def test_searching_by_a_file_that_is_chosen_sends_it_as_it_is(page, tmp_path):

@@ -3,14 +3,18 @@
 import { answered, asked, similarTo } from "/page/api.js";
 import { $, clock } from "/page/dom.js";
 import { learn, row, titled } from "/page/items.js";
-import { play, stage } from "/page/stage.js";
+import { LEAST_JUMP_S, play, stage } from "/page/stage.js";
 import { knobs } from "/page/tune.js";
 import { say, spoken } from "/page/words.js";
 import { sentence } from "/page/why.js";
 
 const A_PAGE = 20, MOST = 100;
 export const feed = { kind: "next", heading: () => say("next"), items: [], done: false };
-let turn = 0;
+let turn = 0, turned = 0;
+
+/** Whether a list was asked for that is not there yet. */
+export const opening = () => turned !== turn;
+
 let source = forYou;
 
 /** Where a list comes from: `k` items, best first; a cursor says where the list that was shown so far goes on. */
@@ -28,7 +32,9 @@ function read({ body, headers }) {
 /** Show another list; the answer of a list that was left meanwhile is dropped. */
 export async function open(kind, heading, from) {
   const mine = ++turn;
-  const { items, cursor } = read(await from(A_PAGE));
+  let answer;
+  try { answer = await from(A_PAGE); } finally { if (mine === turn) turned = turn; }
+  const { items, cursor } = read(answer);
   if (mine !== turn) return feed.items;
   source = from;
   Object.assign(feed, { kind, heading, items, cursor, done: items.length < A_PAGE });
@@ -75,7 +81,7 @@ export async function more() {
 }
 
 const rows = (items) => items.filter((one) => one.media_id !== stage.now?.media_id).map((one) =>
-  row(one, [one.moment ? clock(one.moment.start_s) : "", sentence(one)].filter(Boolean).join(" · "), () => { play(one, { focus: true }); show(); }));
+  row(one, [one.moment?.start_s >= LEAST_JUMP_S ? clock(one.moment.start_s) : "", sentence(one)].filter(Boolean).join(" · "), () => { play(one, { focus: true }); show(); }));
 
 function add(items) {
   $("list").append(...rows(items));

@@ -9,6 +9,8 @@ import { show as about } from "/page/about.js";
 import { explain } from "/page/why.js";
 
 const LEAST_SEEN_S = 0.5;
+/** A moment nearer to the beginning is the beginning. */
+export const LEAST_JUMP_S = 0.5;
 export const stage = { user: "", now: null, started: false, told: false, seenBefore: 0 };
 const video = () => $("video");
 
@@ -61,12 +63,12 @@ export function empty() {
 export function describe() {
   const item = stage.now;
   for (const one of document.querySelectorAll("#acts button")) one.disabled = !item;
-  $("jump").hidden = !item?.moment;
+  $("jump").hidden = !(item?.moment?.start_s >= LEAST_JUMP_S);
   if (!item) return;
   $("title").textContent = titled(item);
   const facts = [named("kind", item.kind || "video"), item.duration_s > 0 ? clock(item.duration_s) : "", ...(item.labels || []), item.media_id];
   $("facts").textContent = facts.filter(Boolean).join(" · ");
-  if (item.moment) $("jump").textContent = say("jump", clock(item.moment.start_s));
+  if (!$("jump").hidden) $("jump").textContent = say("jump", clock(item.moment.start_s));
   about().catch(() => {}); // it says so when it is opened
   explain(item, (one) => play(one, { focus: true }));
 }

@@ -21,11 +21,11 @@ const guarded = (work) => async (event) => {
   try { await work(event); } catch (error) { failed(error); }
 };
 
-/** Go on: in the person's own list with its new first, in any other with what follows there. */
+/** Go on: in the person's own list with its new first, in any other with what follows there. A list that somebody waits for comes first. */
 async function onward() {
   const gone = now(), { feed: list } = feed;
   stage.leave();
-  if (list.kind === "next") await feed.next();
+  if (list.kind === "next" && !feed.opening()) await feed.next();
   const place = list.items.findIndex((one) => one.media_id === gone?.media_id);
   const following = list.kind === "next" ? list.items.find((one) => one.media_id !== gone?.media_id) : list.items[place + 1];
   if (following) stage.play(following); else if (list.kind === "next") stage.empty();
@@ -33,7 +33,10 @@ async function onward() {
 }
 
 /** The end of an item leads on, but takes nothing away from somebody who is still writing about it. */
-const ended = () => (document.querySelector("#stage form:not([hidden])") ? null : onward());
+function ended() {
+  const listed = feed.feed.kind === "next" || feed.feed.items.some((one) => one.media_id === now()?.media_id);
+  return listed && !document.querySelector("#stage form:not([hidden])") ? onward() : null;
+}
 
 /** What the person says of the item; the list that follows knows it. */
 async function opinion(kind, told) {
