@@ -1,10 +1,9 @@
 """Which world this process works in: the only file that knows the environment."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
-from typing import TypeVar
+from datetime import date
 
 import dagster as dg
 
@@ -20,14 +19,14 @@ from avrec_dag.s3 import Access
 from avrec_dag.steps import Recipe
 from resources import webhook
 from resources.compute import Compute
+from resources.environment import day, one_of, read, within
 from resources.feedback import Feedback
 from resources.lists import Lists
 from resources.logs import FORMS
 from resources.media import Media
+from resources.service import Service
 from resources.store import Store
 
-_T = TypeVar("_T")
-_Number = TypeVar("_Number", int, float)
 _START = date(2026, 1, 1)
 
 
@@ -60,6 +59,7 @@ class Settings:
         log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
         retention: AVREC_RETENTION: how many days feedback and histories of evaluations are kept, `feedback_events=365`.
         experiment: AVREC_EXPERIMENT: arms that differ in their lists, and who is in which: a JSON file or its text; none where it is empty.
+        service: AVREC_KEYS, _RATE, _CORS, _OIDC_ISSUER, _OIDC_AUDIENCE and _STREAM: who may ask the service, and how it sends films.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 
@@ -87,6 +87,7 @@ class Settings:
     relist_s: float = 600.0
     retention: Lifecycle = field(default_factory=Lifecycle)
     experiment: arms.Experiment | None = None
+    service: Service = field(default_factory=Service)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -104,8 +105,8 @@ class Settings:
             feedback_weights=env.get("AVREC_FEEDBACK_WEIGHTS") or cls.feedback_weights,
             engine=env.get("AVREC_ENGINE") or cls.engine,
             encoders=env.get("AVREC_ENCODERS") or cls.encoders,
-            start=_read(env, "AVREC_START", _day, "a day such as 2026-01-01, not later than today", cls.start),
-            guard=_read(env, "AVREC_GUARD", _within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
+            start=read(env, "AVREC_START", day, "a day such as 2026-01-01, not later than today", cls.start),
+            guard=read(env, "AVREC_GUARD", within(float, 0, 1), "a share from 0 to 1, such as 0.5", cls.guard),
             speech=env.get("AVREC_SPEECH") or cls.speech,
             dnsmos=env.get("AVREC_DNSMOS") or cls.dnsmos,
             screen_text=env.get("AVREC_SCREEN_TEXT") or cls.screen_text,
@@ -113,21 +114,22 @@ class Settings:
             moderation_policy=Policy.read(env.get("AVREC_MODERATION_POLICY") or Policy().canonical()),
             recommender=env.get("AVREC_RECOMMENDER") or cls.recommender,
             sampling=Sampling(
-                _read(env, "AVREC_FRAMES_PER_SECOND", _within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
-                _read(env, "AVREC_FRAMES_PER_SHOT", _within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
-                _read(env, "AVREC_FRAMES_CAP", _within(int, 1, 10_000), "a whole number from 1 to 10000", usual.cap),
-                _read(env, "AVREC_FRAMES_LONG_SIDE_PX", _within(int, 32, 4096), "pixels from 32 to 4096", usual.long_side_px),
-                _read(env, "AVREC_FRAMES_JPEG_QUALITY", _within(int, 1, 100), "a whole number from 1 to 100", usual.jpeg_quality),
+                read(env, "AVREC_FRAMES_PER_SECOND", within(float, 0.001, 60), "frames a second, 0.001 to 60", usual.per_second),
+                read(env, "AVREC_FRAMES_PER_SHOT", within(int, 1, 100), "a whole number from 1 to 100", usual.per_shot),
+                read(env, "AVREC_FRAMES_CAP", within(int, 1, 10_000), "a whole number from 1 to 10000", usual.cap),
+                read(env, "AVREC_FRAMES_LONG_SIDE_PX", within(int, 32, 4096), "pixels from 32 to 4096", usual.long_side_px),
+                read(env, "AVREC_FRAMES_JPEG_QUALITY", within(int, 1, 100), "a whole number from 1 to 100", usual.jpeg_quality),
             ),
             knobs=_knobs(env),
             limits=Limits.read(env.get("AVREC_LIMITS", "")),
             failure_webhook=webhook.read_address("AVREC_FAILURE_WEBHOOK", env),
-            log=_read(env, "AVREC_LOG", _one_of(FORMS), f"one of {', '.join(FORMS)}", ""),
+            log=read(env, "AVREC_LOG", one_of(FORMS), f"one of {', '.join(FORMS)}", ""),
             s3=Access.read(env),
             queue=env.get("AVREC_UPLOADS_QUEUE") or cls.queue,
+            service=Service.read(env),
             retention=Lifecycle.read(env.get("AVREC_RETENTION", "")),
             experiment=arms.read(env.get("AVREC_EXPERIMENT", "")),
-            relist_s=_read(env, "AVREC_UPLOADS_RELIST_S", _within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
+            relist_s=read(env, "AVREC_UPLOADS_RELIST_S", within(float, 0, 86_400), "seconds from 0 to 86400", cls.relist_s),
         )
 
     def recipe(self) -> Recipe:
@@ -202,56 +204,20 @@ def from_env() -> dict[str, object]:
     return Settings.from_env().resources()
 
 
-def _read(env: Mapping[str, str], name: str, convert: Callable[[str], _T], expected: str, default: _T) -> _T:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        return convert(text)
-    except ValueError:
-        raise SettingError(f"{name} is {text!r}, expected {expected}; correct it or leave it out (default: {default})") from None
-
-
 def _knobs(env: Mapping[str, str]) -> Knobs:
-    share, usual = (_within(float, 0, 1), "a number from 0 to 1, such as 0.3"), Knobs()
+    share, usual = (within(float, 0, 1), "a number from 0 to 1, such as 0.3"), Knobs()
     try:
         return Knobs(
-            relevance=_read(env, "AVREC_RELEVANCE", *share, usual.relevance),
-            quality=_read(env, "AVREC_QUALITY", *share, usual.quality),
-            diversity=_read(env, "AVREC_DIVERSITY", *share, usual.diversity),
-            personal=_read(env, "AVREC_PERSONAL_DIVERSITY", *share, usual.personal),
-            calibration=_read(env, "AVREC_CALIBRATION", *share, usual.calibration),
-            per_creator=_read(
-                env, "AVREC_PER_CREATOR", _within(int, 1, MOST_PER_CREATOR), "a whole number from 1 to 1000", usual.per_creator
+            relevance=read(env, "AVREC_RELEVANCE", *share, usual.relevance),
+            quality=read(env, "AVREC_QUALITY", *share, usual.quality),
+            diversity=read(env, "AVREC_DIVERSITY", *share, usual.diversity),
+            personal=read(env, "AVREC_PERSONAL_DIVERSITY", *share, usual.personal),
+            calibration=read(env, "AVREC_CALIBRATION", *share, usual.calibration),
+            per_creator=read(
+                env, "AVREC_PER_CREATOR", within(int, 1, MOST_PER_CREATOR), "a whole number from 1 to 1000", usual.per_creator
             ),
-            method=_read(env, "AVREC_DIVERSITY_METHOD", method_of, f"one of {', '.join(METHODS)}", usual.method),
-            exploration=_read(env, "AVREC_EXPLORATION", *share, usual.exploration),
+            method=read(env, "AVREC_DIVERSITY_METHOD", method_of, f"one of {', '.join(METHODS)}", usual.method),
+            exploration=read(env, "AVREC_EXPLORATION", *share, usual.exploration),
         )
     except ValueError as error:
         raise SettingError(f"AVREC_RELEVANCE, AVREC_QUALITY, AVREC_DIVERSITY: {error}") from None
-
-
-def _one_of(values: Sequence[str]) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in values:
-            raise ValueError
-        return text
-
-    return convert
-
-
-def _within(kind: type[_Number], low: _Number, high: _Number) -> Callable[[str], _Number]:
-    def convert(text: str) -> _Number:
-        number = kind(text)
-        if not low <= number <= high:  # also refuses NaN
-            raise ValueError
-        return number
-
-    return convert
-
-
-def _day(text: str) -> date:
-    day = date.fromisoformat(text)
-    if day > datetime.now(UTC).date():
-        raise ValueError
-    return day

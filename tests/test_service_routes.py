@@ -1,12 +1,15 @@
 """The routes beside lists and search: one item, one person, labels; and errors, which all have one shape."""
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from avrec_dag import s3
 from avrec_dag.labelling import LabelLog
+from avrec_dag.media.uploads import MediaSource
 from avrec_dag.serving import guard
 from avrec_dag.serving.app import create_app
 from avrec_dag.serving.problems import MEDIA_TYPE
@@ -205,3 +208,25 @@ def test_the_description_names_every_route_its_errors_and_examples(client):
         for status, told in one["responses"].items():
             assert status < "400" or told["content"][MEDIA_TYPE]["example"]["detail"], (name, status)
     assert "HTTPValidationError" not in str(made)
+
+
+def test_a_film_on_s3_is_played_from_there_for_a_while_and_through_the_service_where_that_is_wanted(served, s3_store, monkeypatch):
+    name, film = "dt=2026-02-01/rings-0.mp4", (served.folder / "media" / RINGS).read_bytes()
+    source = MediaSource(s3_store)
+    bucket, _, prefix = s3_store.removeprefix("s3://").partition("/")
+    s3.client().put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=film)
+    log, part = served.log, {"range": "bytes=100-199"}
+    with TestClient(create_app(served.ledger, served.blobs, source, log), follow_redirects=False) as client:
+        sent = client.get(f"/v1/media/{name}/stream")
+        assert (sent.status_code, sent.content) == (307, b"")
+        with httpx.Client() as browser:
+            there = browser.get(sent.headers["location"], headers=part)
+            assert (there.status_code, there.content, there.headers["content-type"]) == (206, film[100:200], "video/mp4")
+            assert browser.get(sent.headers["location"].replace("rings-0", "rings-1")).status_code in (403, 404)
+        host = urlsplit(sent.headers["location"]).netloc
+        assert f"media-src 'self' http://{host};" in client.get("/").headers["content-security-policy"]
+        assert client.head(f"/v1/media/{name}/stream").headers["content-length"] == str(len(film))
+    with TestClient(create_app(served.ledger, served.blobs, source, log, through=True), follow_redirects=False) as client:
+        assert client.get(f"/v1/media/{name}/stream", headers=part).content == film[100:200]
+        assert "media-src 'self';" in client.get("/").headers["content-security-policy"]
+    log.close()

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, erasing, evaluating, feeding, keeping, labelling, output, reviewing, showing
+from avrec_dag.cli import asking, building, erasing, evaluating, feeding, keeping, keys, labelling, output, reviewing, showing
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -144,3 +144,15 @@ feedback.command("copy", epilog=_examples("AVREC_FEEDBACK=postgresql://avrec@db/
     feeding.copy
 )
 app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)
+keyed = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="The keys of the service: make, list and revoke them.")
+keyed.command(
+    "add",
+    epilog=_examples(
+        "avrec keys add page --scope read --scope feedback",
+        "avrec keys add ada-phone --scope read --scope feedback --user ada",
+        "avrec keys add backend --scope admin --per-second 500 --json",
+    ),
+)(keys.add)
+keyed.command("list", epilog=_examples("avrec keys list", "avrec keys list --json"))(keys.show)
+keyed.command("revoke", epilog=_examples("avrec keys revoke page"))(keys.revoke)
+app.add_typer(keyed, name="keys", rich_help_panel=KEEP)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avrec_dag.feedback import FeedbackLog, Rules
@@ -18,6 +19,7 @@ from resources.profiles import Settings
 
 if TYPE_CHECKING:
     from avrec_dag.recommend.live import Recommender
+    from avrec_dag.serving.access import Access
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,16 @@ class Library:
     def traces(self) -> Traces:
         """What its logs hold of an item or a person, to be erased."""
         return Traces(self.settings.feedback)
+
+    @cached_property
+    def access(self) -> "Access":
+        """Who may ask its service for what."""
+        from avrec_dag.serving.access import Access, Keyring
+        from avrec_dag.serving.access.tokens import Tokens
+
+        told = self.settings.service
+        tokens = Tokens(told.issuer, told.audience) if told.issuer else None
+        return Access(Keyring(Path(told.keys)), tokens, per_second=told.per_second, origins=told.origins)
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:

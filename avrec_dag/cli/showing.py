@@ -26,7 +26,9 @@ def report(
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on; anything but this machine's own is open to others.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Where to listen; but on this machine alone, keys are wanted (`avrec keys add`).")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
 ) -> None:
     """Serve recommendations, similar items, search and feedback over HTTP, with a page to try them on."""
@@ -36,8 +38,20 @@ def serve(
     from avrec_dag.serving.app import create_app
 
     library = opened()
-    told = library.settings
-    logs = library.log, library.rules
-    app = create_app(library.ledger, library.blobs, library.source, *logs, told.knobs, told.limits, told.experiment)
-    output.say(f"http://{host}:{port}  (Ctrl-C ends it)")
+    settings = library.settings
+    library.access.refuse_open_to_others(host)
+    app = create_app(
+        library.ledger,
+        library.blobs,
+        library.source,
+        library.log,
+        library.rules,
+        settings.knobs,
+        settings.limits,
+        settings.experiment,
+        access=library.access,
+        through=settings.service.stream == "through",
+    )
+    who = "open: everybody on this machine may do everything, until the first `avrec keys add`" if library.access.open else "keys wanted"
+    output.say(f"http://{host}:{port}  ({who}; Ctrl-C ends it)")
     uvicorn.run(app, host=host, port=port, log_level="warning")

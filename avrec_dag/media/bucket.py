@@ -60,6 +60,20 @@ class Bucket:
             more = {"ContinuationToken": page["NextContinuationToken"]}
         return Level(tuple(folders), tuple(uploads), complete=False)
 
+    def address(self, key: str, kind: str, seconds: int) -> str:
+        """A presigned address of one upload (AWS Signature Version 4, query parameters), worked out without asking the bucket.
+
+        Args:
+            key: Of the listing.
+            kind: The media type that the bucket answers with, whatever it has stored.
+            seconds: For so long it is good.
+
+        Raises:
+            SettingError: There are no credentials to sign with.
+        """
+        wanted = {"Bucket": self.name, "Key": self.prefix + key, "ResponseContentType": kind, **s3.Access.read().asks}
+        return str(self._call(lambda client: client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)))
+
     def _where(self, folder: str) -> dict[str, str]:
         return {"Bucket": self.name, "Prefix": self.prefix + folder, **s3.Access.read().asks}
 

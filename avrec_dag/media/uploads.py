@@ -72,6 +72,11 @@ class MediaSource:
             raise MissingError(f"{key}: there is no such upload in {self.uri}; was it removed, or is its name not UTF-8?")
         return path.open("rb") if etag is None else cast("BinaryIO", BufferedReader(LocalFile(path, etag, key), 1 << 18))
 
+    def address(self, key: str, kind: str, seconds: int) -> str | None:
+        """Where a browser may read one upload by itself for some seconds, as a media type; None for a folder."""
+        place = self._place
+        return place.address(key, kind, seconds) if isinstance(place, Bucket) else None
+
     def open_planned(self, item: Item) -> BinaryIO:
         """The bytes that an item was planned from, as its row in raw_media names them; raises what `open` does."""
         etag = item.parents.get("raw_media", {}).get("etag")

@@ -122,6 +122,8 @@ def _client(service: str, addressing: str, _process: int, where: str | None, *_w
         "max_pool_connections": 32,
         **own,
     }
+    if service == "s3":
+        options["signature_version"] = "s3v4"  # else boto3 signs addresses (`Bucket.address`) the way of 2006, which newer regions refuse
     at = {"endpoint_url": where} if service == "s3" else {}
     session: Any = boto3.Session()
     return session.client(service, region_name=region() or ("us-east-1" if where else None), config=Config(**options), **at)

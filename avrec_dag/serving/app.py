@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, closing
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
@@ -16,12 +17,19 @@ from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes, Knobs, Method
-from avrec_dag.serving import feedback, labels, media, openapi, operator, pages, people, problems, searching
+from avrec_dag.serving import feedback, labels, media, openapi, operator, pages, people, problems, searching, session
+from avrec_dag.serving.access import Access
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
 from avrec_dag.serving.experiments import Trial
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
 from avrec_dag.storage import Blobs
+
+_CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "Range"],
+    "expose_headers": ["Avrec-Cursor", "Avrec-Notes", "Avrec-Versions", "Content-Range", "Retry-After"],
+}
 
 
 class Changed(BaseModel):
@@ -54,6 +62,9 @@ def create_app(
     knobs: Knobs | None = None,
     limits: Limits | None = None,
     experiment: Experiment | None = None,
+    *,
+    access: Access | None = None,
+    through: bool = False,
 ) -> FastAPI:
     """The service over one library.
 
@@ -66,6 +77,8 @@ def create_app(
         knobs: What counts how much in lists, unless a request says otherwise.
         limits: What one file that is sent may cost, as far as it is less than for a query.
         experiment: Arms that differ in their lists, and who is in which.
+        access: Who may ask for what; None: whoever can reach it, for everything.
+        through: Send the bytes of uploads on S3 through this process, in place of an address there.
 
     Raises:
         SettingError: The knobs of an arm do not go with `knobs`.
@@ -86,7 +99,9 @@ def create_app(
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, access=access, films_from="" if through else media.origin(source))
+    if access is not None and access.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=access.origins, **_CROSS_ORIGIN)
 
     problems.handlers(app)
     openapi.describe(app)
@@ -94,10 +109,11 @@ def create_app(
     searching.routes(app, live)
     feedback.routes(app, live)
     pages.routes(app, live)  # before media: captions are below an item
-    media.routes(app, live, source)
+    media.routes(app, live, source, through=through)
     people.routes(app, live)
     labels.routes(app, live)
     operator.routes(app, live)
+    session.routes(app)
     return app
 
 

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from avrec_dag.errors import SettingError, UnreachableError
 from avrec_dag.feedback import Event
+from avrec_dag.serving.access import refuse_stranger
 from avrec_dag.serving.live import Live
 from avrec_dag.serving.problems import RETRY_AFTER_S, Fault, RefusedError, possible, reason
 
@@ -43,13 +44,15 @@ def routes(app: FastAPI, live: Live) -> None:
     """Add the route to the service."""
 
     @app.post("/v1/feedback", tags=["feedback"], responses=possible(503))
-    def feedback(batch: Batch) -> Kept:
+    def feedback(batch: Batch, request: Request) -> Kept:
         """Keep a batch of events. Bad ones are refused by name, and the rest is kept; 422 where all are bad.
 
         When this answers, what it counts as added is on disk and in the next list of the person. 503 says that the log does not answer:
         none was kept, send the same batch again.
         """
         events, refused = judged(live, batch.events)
+        for user_id in {event.user_id for event in events}:
+            refuse_stranger(request, user_id)
         if not events:
             raise RefusedError([Fault(where=f"body.events.{one.index}", why=one.why) for one in refused])
         try:

@@ -5,7 +5,9 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from avrec_dag.serving.problems import FAILED, MEDIA_TYPE, encoded
+from avrec_dag.errors import AvrecError
+from avrec_dag.serving.access import Access
+from avrec_dag.serving.problems import FAILED, MEDIA_TYPE, RETRY_AFTER_S, Refusal, encoded
 
 _LOG = logging.getLogger(__name__)
 MOST_BYTES = 1_000_000
@@ -15,27 +17,26 @@ MOST_HELD_BYTES = 8 * MOST_FILE_BYTES
 """Of all bodies that are in memory at one time."""
 PATIENCE_S = 60.0
 """A body has so long to arrive, however small its pieces."""
+_AGAIN, _ENDS = {"Retry-After": str(RETRY_AFTER_S)}, {"Connection": "close"}
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_HEADERS = (
-    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)  # fmt: skip
 
 
 class Guard:
     """ASGI middleware around everything else.
 
     Answers 413 to a body over `MOST_BYTES` (a file: `MOST_FILE_BYTES`), by what it says of itself or else counted as it arrives, 408 to
-    one that takes longer than `PATIENCE_S`, and 500 without a trace where a route fails; adds the headers.
+    one that takes longer than `PATIENCE_S`, and 500 without a trace where a route fails; adds the headers. Who may not ask is turned
+    away before their body is read.
 
     Args:
         app: What it protects.
+        access: Who may ask for what; None: whoever can reach it, for everything.
+        films_from: Origin of the films and pictures that are not sent from here; empty: there are none.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, access: Access | None = None, films_from: str = "") -> None:
+        self._app, self._access = app, access
+        self._headers = _headers(films_from)
         self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,15 +46,22 @@ class Guard:
             return
         body = bytearray()
         try:
-            refused = await self._read(scope, receive, body)
+            refused = await self._judged(scope) or await self._read(scope, receive, body)
             if refused is not None:
-                await _refuse(scope, send, *refused)
+                await self._refuse(scope, send, refused)
                 return
             await self._passed(scope, receive, send, bytes(body))
         finally:
             self._held_bytes -= len(body)
 
-    async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> tuple[int, str] | None:
+    async def _judged(self, scope: Scope) -> Refusal | None:
+        try:
+            return await self._access.judge(scope) if self._access else None
+        except AvrecError as error:
+            _LOG.warning("nobody can be let in: %s", error)
+            return Refusal(503, "the keys of this service cannot be read, so nobody is let in: tell whoever runs it", _AGAIN)
+
+    async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> Refusal | None:
         """Gather the body; the status and the reason where it is too much."""
         if scope["method"] not in _WITH_BODY:
             return None
@@ -64,9 +72,9 @@ class Guard:
             async with asyncio.timeout(PATIENCE_S):
                 return await self._gather(receive, body, most)
         except TimeoutError:
-            return 408, f"the request took longer than {PATIENCE_S:.0f} s to arrive: send it again"
+            return Refusal(408, f"the request took longer than {PATIENCE_S:.0f} s to arrive: send it again", _ENDS)
 
-    async def _gather(self, receive: Receive, body: bytearray, most: int) -> tuple[int, str] | None:
+    async def _gather(self, receive: Receive, body: bytearray, most: int) -> Refusal | None:
         more = True
         while more:
             message = await receive()
@@ -77,7 +85,7 @@ class Guard:
             if len(body) > most:
                 return _too_large(most)
             if self._held_bytes > MOST_HELD_BYTES:
-                return 503, "too much is being sent at once: send it again later"
+                return Refusal(503, "too much is being sent at once: send it again later", _AGAIN)
         return None
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
@@ -91,7 +99,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
         try:
@@ -100,7 +108,26 @@ class Guard:
             _LOG.exception("%s %.300s failed", scope["method"], scope["path"])
             if started:  # too late for an answer: the connection ends, so that nobody takes half of one for all of it
                 raise
-            await _refuse(scope, send, 500, FAILED)
+            await self._refuse(scope, send, Refusal(500, FAILED))
+
+    async def _refuse(self, scope: Scope, send: Send, refusal: Refusal) -> None:
+        extra = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in refusal.headers.items()]
+        headers = [(b"content-type", MEDIA_TYPE.encode()), *extra, *self._headers]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": encoded(refusal.status, refusal.why, scope["path"])})
+
+
+def _headers(films_from: str) -> list[tuple[bytes, bytes]]:
+    films = f"'self' {films_from}".strip()
+    policy = (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {films} data:; media-src {films}; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return [
+        (b"content-security-policy", policy.encode("ascii", "ignore")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
 
 
 def _announced(scope: Scope) -> int:
@@ -109,12 +136,5 @@ def _announced(scope: Scope) -> int:
     return int(said) if said.isdigit() and len(said) < 20 else 0
 
 
-def _too_large(most: int) -> tuple[int, str]:
-    return 413, f"the request is larger than {most // 1_000_000} MB: send less at once"
-
-
-async def _refuse(scope: Scope, send: Send, status: int, why: str) -> None:
-    extra = [(b"retry-after", b"5")] if status == 503 else [(b"connection", b"close")] if status in (408, 413) else []
-    headers = [(b"content-type", MEDIA_TYPE.encode()), *extra, *_HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": encoded(status, why, scope["path"])})
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"the request is larger than {most // 1_000_000} MB: send less at once", _ENDS)

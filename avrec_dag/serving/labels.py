@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field, ValidationError
 
 from avrec_dag.labelling import Correction
 from avrec_dag.labelling.queue import questions
+from avrec_dag.serving.access import Caller, caller_of
 from avrec_dag.serving.facts import Class, address
 from avrec_dag.serving.live import Live
 from avrec_dag.serving.problems import Fault, RefusedError, possible, reason
 from avrec_dag.understanding.labels import LONGEST, MOST
-
-SOMEBODY = "somebody over HTTP"
-"""Who a label is by where the request says nothing of it."""
 
 
 class Question(BaseModel):
@@ -36,7 +34,15 @@ class Said(BaseModel):
         list[Annotated[str, Field(min_length=1, max_length=LONGEST)]],
         Field(max_length=MOST, description="All that it is; empty: none of the classes", examples=[["park", "公园"]]),
     ]
-    by: Annotated[str | None, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="Who says so")] = None
+    by: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^\x00-\x1f\x7f]+$",
+            description="Who says so; with the key of one person it is that person",
+        ),
+    ] = None
 
 
 class Noted(BaseModel):
@@ -66,18 +72,19 @@ def routes(app: FastAPI, live: Live) -> None:
         ]
 
     @app.post("/v1/labels", tags=["labels"], responses=possible(404, 451))
-    def label(said: Said) -> Noted:
+    def label(said: Said, request: Request) -> Noted:
         """Say what an item is, which beats its sidecar and what others said before; the next training learns from it."""
         media_id = live.item(said.media_id)["media_id"]
-        correction = _correction(media_id, said)
+        correction = _correction(media_id, said, caller_of(request))
         row: Mapping[str, Any] | None = live.ledger.row("labels", media_id, ["labels"])
         added = live.labels.add([correction], {media_id: row["labels"]} if row else {})
         return Noted(added=added.added, media_id=media_id, labels=list(correction.labels))
 
 
-def _correction(media_id: str, said: Said) -> Correction:
+def _correction(media_id: str, said: Said, caller: Caller) -> Correction:
     try:
-        return Correction(media_id=media_id, labels=tuple(said.labels), by=said.by or SOMEBODY)
+        # Whose key it is beats what the request says: nobody speaks in another's name.
+        return Correction(media_id=media_id, labels=tuple(said.labels), by=caller.user_id or said.by or caller.name)
     except ValidationError as error:
         faults = [Fault(where=".".join(map(str, ("body", *one["loc"]))), why=reason(one)) for one in error.errors()]
         raise RefusedError(faults) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 
@@ -17,20 +18,43 @@ from avrec_dag.serving.problems import possible
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
-def routes(app: FastAPI, live: Live, source: MediaSource) -> None:
-    """Add the routes to the service; the shortest last, as an id may hold slashes."""
+GOOD_S, CACHED_S = 300, 240
+"""Seconds that an address on S3 is good, and that a browser may keep it."""
+
+
+def origin(source: MediaSource) -> str:
+    """Scheme, host and port at which a browser reads uploads by itself; empty where it does not."""
+    parts = urlsplit((source.address("any", streaming.UNKNOWN, GOOD_S) if source and source.metered else None) or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+def routes(app: FastAPI, live: Live, source: MediaSource, *, through: bool = False) -> None:
+    """Add the routes to the service; the shortest last, as an id may hold slashes.
+
+    Args:
+        app: The service.
+        live: The library.
+        source: Its uploads.
+        through: Send the bytes of uploads on S3 through this process, in place of an address on S3.
+    """
     _pictures(app, live)
     answers = {
         200: {"description": "All of it", "content": dict.fromkeys(streaming.TYPES, _BYTES)},
         206: {"description": "The range that was asked for", "content": dict.fromkeys(streaming.TYPES, _BYTES)},
+        307: {"description": "Where it is on S3, good for 300 s", "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}}},
         **possible(404, 416, 451),
     }
 
     @app.head("/v1/media/{media_id:path}/stream", include_in_schema=False)
     @app.get("/v1/media/{media_id:path}/stream", tags=["media"], responses=answers, response_class=Response)
     def stream(media_id: MediaId, request: Request) -> Response:
-        """The upload itself, by byte ranges."""
+        """The upload itself, by byte ranges; where uploads are on S3, the address there, for who asks with GET."""
         row = live.item(media_id)
+        elsewhere = (
+            None if through or request.method != "GET" else source.address(row["media_id"], streaming.kind_of(row["media_id"]), GOOD_S)
+        )
+        if elsewhere is not None:
+            return Response(status_code=307, headers={"Location": elsewhere, "Cache-Control": f"private, max-age={CACHED_S}"})
         file = source.open(row["media_id"])
         header, body = request.headers.get("range"), request.method == "GET"
         return streaming.respond(file, row["media_id"], row["size_bytes"], row["etag"], header, body=body)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from avrec_dag.feedback import Event
+from avrec_dag.serving.answers import ANSWERS
 from avrec_dag.serving.problems import Problem, possible
 
 TAGS = {
@@ -44,14 +45,27 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for model in (Problem, Event):
+    for model in (Problem, Event, *dict.fromkeys(ANSWERS.values())):
         own = model.model_json_schema(ref_template=_TEMPLATE)
         schemas.update(own.pop("$defs", {}))
         schemas[model.__name__] = own
     for path in made["paths"].values():
         for operation in path.values():
             operation["responses"] = _with_errors(operation["responses"])
+            if model := ANSWERS.get(operation["operationId"]):
+                items = {"$ref": _TEMPLATE.format(model=model.__name__)}
+                operation["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "array", "items": items}
+    _untuple(schemas)
     return made
+
+
+def _untuple(schema: Any) -> None:
+    """Say of a tuple that it is a list of so many of its types: what reads such descriptions seldom knows `prefixItems`."""
+    parts: list[Any] = list(schema.values()) if isinstance(schema, dict) else schema if isinstance(schema, list) else []
+    if isinstance(schema, dict) and isinstance(schema.get("prefixItems"), list):
+        schema["items"] = {"anyOf": schema.pop("prefixItems")}
+    for part in parts:
+        _untuple(part)
 
 
 def _with_errors(responses: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -85,6 +86,21 @@ def _answer(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()
 ) -> JSONResponse:
     return JSONResponse(told(status, detail, request.url.path, faults), status, dict(headers or {}), MEDIA_TYPE)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A request that is turned away before any route sees it.
+
+    Attributes:
+        status: Of HTTP.
+        why: One sentence.
+        headers: That go with it.
+    """
+
+    status: int
+    why: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class RefusedError(Exception):
@@ -173,6 +189,7 @@ _EXAMPLES = {
     413: "the request is larger than 1 MB: send less at once",
     415: "text/html: send the file itself as image/*, audio/*, video/* or application/octet-stream",
     416: "no byte of the file is in the range",
+    421: "this service has no keys and answers under this machine's own names alone: use such an address, or make a key",
     422: "query.k: Input should be greater than or equal to 1",
     429: "more requests than this key may send: wait 2 s",
     451: "'dt=2026-03-02/a.mp4' is held for review by moderation",

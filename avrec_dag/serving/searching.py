@@ -8,15 +8,16 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 
 from avrec_dag.errors import MediaError
-from avrec_dag.serving.asked import Count
+from avrec_dag.serving.asked import Asker, Count
 from avrec_dag.serving.live import DECODING_AT_ONCE, Live
 from avrec_dag.serving.problems import possible
 from avrec_dag.understanding.outside import Part
 
 Words = Annotated[str, Query(max_length=500)]
-Asker = Annotated[str | None, Query(min_length=1, max_length=200)]
 Taste = Annotated[float | None, Query(ge=0, le=1)]
 WAIT_S = 2.0
+_SENT_AS = ("image/png", "image/jpeg", "audio/wav", "video/mp4", "application/octet-stream")
+_SENT = {"required": True, "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _SENT_AS}}
 _TYPES = ("image/", "audio/", "video/", "application/octet-stream")
 
 
@@ -26,19 +27,19 @@ def routes(app: FastAPI, live: Live) -> None:
 
     @app.get("/v1/search", tags=["answers"])
     def by_words(
-        q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10, user: Asker = None, taste: Taste = None
+        user: Asker, q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10, taste: Taste = None
     ) -> list[dict[str, Any]]:
         """Items that fit a few words; with a user re-ranked by taste."""
         _refuse_nobodys_taste(user, taste)
         return live.search(q, k, user_id=user, taste=taste)
 
-    @app.post("/v1/search", tags=["answers"], responses=possible(415))
+    @app.post("/v1/search", tags=["answers"], responses=possible(415), openapi_extra={"requestBody": _SENT})
     def by_file(
+        user: Asker,
         file: Annotated[bytes, Depends(_file)],
         part: Annotated[Part, Query()] = "clip",
         q: Words = "",
         k: Count = 10,
-        user: Asker = None,
         taste: Taste = None,
     ) -> list[dict[str, Any]]:
         """Items that fit a picture, a sound or a clip, the body of the request, and perhaps words with it."""

@@ -43,6 +43,11 @@ def wanted(header: str | None, size: int) -> tuple[int, int] | None:
     return first, last
 
 
+def kind_of(name: str) -> str:
+    """The media type of an upload, by the suffix of its name alone."""
+    return TYPES_BY_SUFFIX.get(PurePosixPath(name).suffix.lower(), UNKNOWN)
+
+
 def respond(file: BinaryIO, name: str, size: int, etag: str, header: str | None, *, body: bool = True) -> Response:
     """The response for one file; `file` is closed when it is sent, or at once where nothing is.
 
@@ -55,7 +60,7 @@ def respond(file: BinaryIO, name: str, size: int, etag: str, header: str | None,
         body: False for HEAD.
     """
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{etag}"', "Cache-Control": "private, max-age=60"}
-    kind = TYPES_BY_SUFFIX.get(PurePosixPath(name).suffix.lower(), UNKNOWN)
+    kind = kind_of(name)
     try:
         part = wanted(header, size)
     except ValueError:

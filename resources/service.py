@@ -1,0 +1,53 @@
+"""Who may ask the service, and how it sends films."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resources.environment import one_of, read, within
+
+_STREAMS = ("redirect", "through")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the environment says of `avrec serve`.
+
+    Attributes:
+        keys: AVREC_KEYS: the file of its keys.
+        per_second: AVREC_RATE: requests a second that one key may send to one process; 0: as many as it likes.
+        origins: AVREC_CORS: whose pages may ask from a browser.
+        issuer: AVREC_OIDC_ISSUER: whose tokens open it, too; empty: nobody's.
+        audience: AVREC_OIDC_AUDIENCE: for whom those must be.
+        stream: AVREC_STREAM: how uploads on S3 are sent: redirect, or through.
+    """
+
+    keys: str = "var/keys.db"
+    per_second: float = 100.0
+    origins: tuple[str, ...] = ()
+    issuer: str = ""
+    audience: str = ""
+    stream: str = "redirect"
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> "Service":
+        """From an environment.
+
+        Raises:
+            SettingError: A value cannot be what its name says.
+        """
+        return cls(
+            env.get("AVREC_KEYS") or cls.keys,
+            read(env, "AVREC_RATE", within(float, 0, 1e6), "requests a second, 0 to 1000000", cls.per_second),
+            read(env, "AVREC_CORS", _origins, "addresses such as https://example.org, with commas between them", ()),
+            env.get("AVREC_OIDC_ISSUER", "").strip(),
+            env.get("AVREC_OIDC_AUDIENCE", "").strip(),
+            read(env, "AVREC_STREAM", one_of(_STREAMS), f"one of {', '.join(_STREAMS)}", cls.stream),
+        )
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    found = tuple(one.strip() for one in text.split(",") if one.strip())
+    if not all(re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", one) for one in found):
+        raise ValueError("an origin is a scheme, a host and perhaps a port")
+    return found

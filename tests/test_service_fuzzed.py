@@ -1,0 +1,45 @@
+"""The service against its own description (schemathesis), over real HTTP."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from avrec_dag.serving.app import create_app
+from bench.fuzz_service import fuzz
+from tests.small_library import Small
+
+
+@pytest.fixture
+def library(small, tmp_path) -> Small:
+    return small.copy(tmp_path / "library")
+
+
+@pytest.fixture
+def address(library) -> Iterator[str]:
+    log = library.log
+    server = uvicorn.Server(uvicorn.Config(create_app(library.ledger, library.blobs, library.source, log), log_level="error"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=30)
+    log.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of schemathesis and what it brings
+def test_no_request_made_from_the_description_is_answered_with_a_failure_or_other_than_it_says(library, address):
+    ids = library.ledger.rows("raw_media", None, [])["media_id"].to_pylist()
+    slow = {"by_file", "forget"}  # `python bench/fuzz_service.py` has them, too
+    done = fuzz(address, 200, 1, ids, ["person 1", "person 2"], without=slow)
+
+    assert done.failures == [] and done.failed == done.unanswered == done.server_errors == 0
+    assert done.cases > 120 and len({status for _, status in done.answers}) > 4
