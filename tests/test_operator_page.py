@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -5,6 +6,7 @@ import httpx
 import pytest
 
 from avrec_dag.moderation.decisions import TABLE
+from avrec_dag.serving.access.keys import Keyring
 from tests.axe import axe, faults
 from tests.browser import CHROMIUM, chromium, visiting
 from tests.made_service import serving
@@ -111,8 +113,15 @@ def test_one_part_that_fails_says_so_and_leaves_the_others(browser, address):
 
 
 @CHROMIUM
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 360),
+        pytest.param("dark", 1280, marks=pytest.mark.slow),
+        pytest.param("light", 360, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_serious(browser, address, tmp_path_factory, worker_id, scheme, width):
     base = tmp_path_factory.getbasetemp()
     source = axe(base if worker_id == "master" else base.parent)
@@ -132,3 +141,40 @@ def test_axe_finds_nothing_serious(browser, address, tmp_path_factory, worker_id
         tab.goto(f"{address}operator")
         whole(tab)
         assert faults(tab, source) == []
+
+
+@CHROMIUM
+def test_where_there_are_keys_the_page_asks_for_one_and_keeps_it_from_scripts(browser, address, served):
+    """The last test of this file, as the first key closes the service."""
+    keyring = Keyring(served.folder / "var" / "keys.db")
+    mine, reading = keyring.add("mine", ["read", "feedback"], user_id="person 1"), keyring.add("reading", ["read"])
+    time.sleep(1.5)
+    with visiting(browser, address) as (tab, complaints):
+        tab.wait_for_selector("#door[open]")
+        tab.keyboard.press("Escape")
+        tab.locator("#key").fill("nonsense")
+        tab.keyboard.press("Enter")
+        tab.wait_for_function("() => document.querySelector('#door-why').textContent.includes('not known')")
+        tab.locator("#key").fill(mine)
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("#list li img")
+        assert tab.locator("#who").input_value() == "person 1"
+        assert tab.locator("#who").is_disabled()
+        assert tab.locator("nav a").count() - tab.locator("nav a:visible").count() == 1
+        assert tab.locator("[data-act=label]").is_hidden()
+        tab.locator("[data-act=like]").click()
+        tab.wait_for_function("() => document.querySelector('#said').textContent.startsWith('Liked')")
+        tab.wait_for_function("() => document.querySelector('#list img').naturalWidth > 0")
+        assert mine not in tab.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie")
+        tab.reload()
+        tab.wait_for_selector("#list li")
+        tab.locator("#leave").click()
+        tab.wait_for_selector("#door[open]")
+        tab.locator("#key").fill(reading)
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("#list li")
+        assert tab.locator("[data-act=like]").is_hidden()
+        tab.goto(f"{address}operator")
+        whole(tab)
+        assert "has no scope admin" in tab.locator("#library .bad").inner_text()
+    assert all("401" in one or "403" in one for one in complaints)

@@ -347,6 +347,46 @@ def test_every_control_is_reached_by_the_keyboard_and_says_what_it_is(page):
     page.wait_for_function("was => !document.querySelector('#facts').textContent.endsWith(was)", arg=before)
 
 
+def test_whatever_a_title_a_tag_or_an_error_holds_is_text(browser, address):
+    evil = "<img src=x onerror=\"document.title='owned'\">"
+    why = {"part": "content", "because": "score", "label": evil, "missing": evil, "words": [evil], "also": [evil], "shares": {evil: 1.0}}
+    facts = {"title": evil, "labels": [evil], "reason": evil, "causes": [evil], "why": why, "kind": "audio"}
+    told_of = {
+        "description": evil,
+        "tags": [evil],
+        "classes": [{"label": evil, "probability": 1.0}],
+        "quality": {"score": 1.0, "reason": evil},
+    }
+    moments = [{"start_s": 0.0, "end_s": 1.0, "kind": "speech", "text": evil}]
+    taste = {
+        "text": evil,
+        "met": 1,
+        "classes": [{"label": evil, "share": 1.0, "usual": 1.0, "disliked": 1}],
+        "creators": [{"creator": evil}],
+    }
+
+    with visiting(browser, address) as (tab, _complaints):
+        tab.route(
+            "**/v1/recommendations/**", lambda route: route.fulfill(json=[{**made(0)[0], **facts, "media_id": f"{evil}{n}"} for n in "ab"])
+        )
+        tab.route("**/v1/media/**", lambda route: route.fulfill(json={"media_id": evil, **facts, **told_of, "moments": moments}))
+        tab.route("**/v1/users/**", lambda route: route.fulfill(json=taste))
+        tab.route("**/v1/feedback", lambda route: route.fulfill(status=422, json={"detail": evil}))
+        for name in ("en", "zh"):
+            tab.reload()
+            tab.wait_for_selector("#list li")
+            for part in ("why", "about", "taste"):
+                tab.locator(f"#{part} summary").click()
+            tab.wait_for_selector("#about-told .moments button")
+            tab.wait_for_selector("#taste-told svg")
+            tab.locator("[data-act=like]").click()
+            tab.wait_for_function("evil => document.querySelector('#said').textContent.includes(evil)", arg=evil)
+            assert tab.locator("#title").inner_text() == evil
+            assert tab.locator("img[src=x], script:not([src]), [onerror]").count() == 0, name
+            assert "owned" not in tab.title()
+            tab.locator("#language").click()
+
+
 def test_titles_are_text_whatever_is_in_them(page):
     page.locator("#words").fill("cat quotes script alert")
     page.locator("#words").press("Enter")

@@ -1,6 +1,5 @@
 // Requests to the service that serves this page, and to nothing else.
 
-import { memory } from "/page/dom.js";
 import { say } from "/page/words.js";
 
 export const MOST_FILE_BYTES = 32_000_000;
@@ -24,9 +23,6 @@ function why(body, answer) {
   return `${answer.status} ${answer.statusText}`.trim();
 }
 
-export const KEY = "avrec-key";
-export const authorised = () => (memory.get(KEY) ? { authorization: `Bearer ${memory.get(KEY)}` } : {});
-
 /** JSON of an answer. */
 export const ask = async (address, options) => (await answered(address, options)).body;
 
@@ -34,7 +30,7 @@ export const ask = async (address, options) => (await answered(address, options)
 export async function answered(address, options = {}) {
   let answer;
   try {
-    answer = await fetch(address, { ...options, headers: { ...authorised(), ...options.headers } });
+    answer = await fetch(address, options);
   } catch {
     throw new Error(say("away"));
   }

@@ -4,7 +4,7 @@ export const ZH = {
   "search": "搜索", "search.hint": "一只猫、打鼓、waves", "search.go": "搜索", "file": "以文件搜索", "file.label": "用图片、声音或视频片段搜索",
   "file.part": "依据其", "part.clip": "画面和声音", "part.picture": "画面", "part.sound": "声音", "file.drop": "把图片、声音或视频片段拖到这里搜索",
   "file.remove": "移除文件", "file.large": "{} 超过 32 MB：请选择更短的文件", "file.kind": "{} 不是图片、声音或视频片段", "mine": "按我的口味",
-  "person": "你是", "person.new": "新用户", "person.now": "现在由 {} 观看。", "taste": "我的口味",
+  "door": "此服务需要知道你是谁。你的密钥：", "door.enter": "进入", "leave": "退出", "person": "你是", "person.new": "新用户", "person.now": "现在由 {} 观看。", "taste": "我的口味",
   "like": "喜欢", "liked": "已喜欢，推荐列表已更新。", "dislike": "不喜欢", "disliked": "已标为不喜欢，推荐列表已更新。",
   "not_interested": "不感兴趣", "not_interested.done": "将减少此类内容，推荐列表已更新。", "skip": "跳过", "skipped": "已跳过。",
   "comment": "评论", "comment.label": "你的评论", "comment.send": "发送", "commented": "评论已保存。", "comment.empty": "请先写点什么。",

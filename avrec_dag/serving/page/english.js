@@ -4,7 +4,7 @@ export const EN = {
   "search": "Search", "search.hint": "a cat, drums, 海浪", "search.go": "Search", "file": "By file", "file.label": "Search by a picture, sound or clip",
   "file.part": "Search by its", "part.clip": "picture and sound", "part.picture": "picture", "part.sound": "sound", "file.drop": "Drop a picture, a sound or a clip to search by it",
   "file.remove": "Remove the file", "file.large": "{} is larger than 32 MB: choose a shorter one", "file.kind": "{} is no picture, sound or clip", "mine": "By my taste",
-  "person": "You are", "person.new": "Somebody new", "person.now": "Now {} is watching.", "taste": "My taste",
+  "door": "This service wants to know who asks. Your key:", "door.enter": "Enter", "leave": "Leave", "person": "You are", "person.new": "Somebody new", "person.now": "Now {} is watching.", "taste": "My taste",
   "like": "Like", "liked": "Liked. Your list has changed.", "dislike": "Dislike", "disliked": "Disliked. Your list has changed.",
   "not_interested": "Not interested", "not_interested.done": "Less of this. Your list has changed.", "skip": "Skip", "skipped": "Skipped.",
   "comment": "Comment", "comment.label": "Your comment", "comment.send": "Send", "commented": "Your comment was kept.", "comment.empty": "Write something first.",

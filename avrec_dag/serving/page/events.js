@@ -2,8 +2,9 @@
 // taken out when the service has acknowledged it: a lost answer, a closed tab or a service that is away costs nothing, and an
 // event that arrives twice counts once, by its id. Every event has a key of its own, so that tabs do not overwrite one another's.
 
-import { authorised, post } from "/page/api.js";
+import { post } from "/page/api.js";
 import { memory, random } from "/page/dom.js";
+import { may } from "/page/session.js";
 import { say } from "/page/words.js";
 
 const PREFIX = "avrec-event-", MOST_WAITING = 1000, MOST_AT_ONCE = 200, AGAIN_MS = 10_000, BEACON_BYTES = 60_000;
@@ -27,8 +28,9 @@ function keep(user, kind, mediaId, facts) {
   return event;
 }
 
-/** Keep an event without waiting for the service. */
+/** Keep an event without waiting for the service; nothing is told where the key does not allow it. */
 export function note(user, kind, mediaId, facts = {}) {
+  if (!may("feedback")) return;
   keep(user, kind, mediaId, facts);
   flush().catch(() => {});
 }
@@ -70,8 +72,7 @@ export function depart() {
   const events = waiting().slice(-MOST_AT_ONCE);
   const body = JSON.stringify({ events });
   if (!events.length || body.length > BEACON_BYTES) return;
-  if (!authorised().authorization) navigator.sendBeacon("/v1/feedback", new Blob([body], { type: "application/json" }));
-  else post("/v1/feedback", { events }, { keepalive: true, headers: { "content-type": "application/json" } }).catch(() => {}); // a beacon bears no key
+  navigator.sendBeacon("/v1/feedback", new Blob([body], { type: "application/json" }));
 }
 
 setInterval(() => { if (waiting().length) flush().catch(() => {}); }, AGAIN_MS);

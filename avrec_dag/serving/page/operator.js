@@ -3,6 +3,7 @@
 import { ask, media } from "/page/api.js";
 import { bars, figures, histogram, stacked, table } from "/page/charts.js";
 import { $, clock, el, tell } from "/page/dom.js";
+import { enter, wire } from "/page/session.js";
 import { locale, named, say, spell, turn } from "/page/words.js";
 
 const when = (text) => (text ? new Date(text).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" }) : "–");
@@ -112,4 +113,7 @@ async function look() {
 
 $("again").addEventListener("click", async () => { await look(); tell(say("looked.again")); });
 $("language").addEventListener("click", () => { turn(); show(); });
-look();
+const guarded = (work) => () => work().catch((error) => tell(say("failed", error.message)));
+wire(guarded);
+spell();
+guarded(async () => { await enter(); await look(); })();

@@ -5,6 +5,7 @@ import { depart, send } from "/page/events.js";
 import * as feed from "/page/feed.js";
 import * as about from "/page/about.js";
 import { find } from "/page/items.js";
+import { enter, session, wire as wireSession } from "/page/session.js";
 import * as seek from "/page/seek.js";
 import * as stage from "/page/stage.js";
 import * as taste from "/page/taste.js";
@@ -125,6 +126,7 @@ function wire() {
   taste.wire(guarded);
   tune.wire(guarded(feed.next));
   seek.wire(guarded);
+  wireSession(guarded);
   addEventListener("pagehide", () => { stage.leave(); depart(); });
   addEventListener("pageshow", (event) => { if (event.persisted) stage.returned(); });
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") depart(); });
@@ -133,4 +135,8 @@ function wire() {
 wire();
 spell();
 tune.spellKnobs();
-guarded(() => become(memory.get(USER) || guest()))();
+guarded(async () => {
+  await enter();
+  $("who").disabled = $("newcomer").disabled = session.user_id !== null;
+  await become(session.user_id ?? memory.get(USER) ?? guest());
+})();
