@@ -13,7 +13,7 @@ export const ZH = {
   "next": "为你推荐", "found": "“{}”的搜索结果", "found.file": "与 {} 相似", "found.alike": "与“{}”相似", "back": "返回推荐列表", "more": "更多", "list": "列表",
   "none": "没有更多内容了。搜索一下，或上传更多。", "nothing": "没有找到。", "end": "已经到底了。", "listed": "{}：{} 项。",
   "failed": "出错了：{}", "unsent": "已保存在此浏览器中，稍后会重新发送（{}）", "away": "服务没有响应",
-  "unplayable": "此浏览器无法播放。", "captions": "所说的话", "sound.only": "此浏览器只能播放它的声音。",
+  "unplayable": "此浏览器无法播放。", "captions": "所说的话", "spectrogram": "声音的图像：时间从左到右，音高向上", "sound.only": "此浏览器只能播放它的声音。",
   "kind.video": "视频", "kind.audio": "声音", "kind.image": "图片",
   "tune": "调整列表", "tune.relevance": "口味", "tune.quality": "质量", "tune.diversity": "多样性", "tune.reset": "恢复默认", "tune.default": "默认",
   "why.shares": "支持与反对它的因素", "why.causes": "依据", "why.versions": "生成版本：{}", "why.none": "原因未知。", "why.of": "占 {}",

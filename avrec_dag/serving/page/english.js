@@ -13,7 +13,7 @@ export const EN = {
   "next": "Next for you", "found": "Found for “{}”", "found.file": "Like {}", "found.alike": "Like “{}”", "back": "Back to your list", "more": "More", "list": "List",
   "none": "Nothing is left to show. Search for something, or upload more.", "nothing": "Nothing was found.", "end": "That is all there is.", "listed": "{}: {} items.",
   "failed": "That did not work: {}", "unsent": "it is kept in this browser and sent again ({})", "away": "the service does not answer",
-  "unplayable": "This browser cannot play it.", "captions": "What is said", "sound.only": "This browser plays its sound only.",
+  "unplayable": "This browser cannot play it.", "captions": "What is said", "spectrogram": "The sound as a picture: time from left to right, pitch upwards", "sound.only": "This browser plays its sound only.",
   "kind.video": "video", "kind.audio": "sound", "kind.image": "picture",
   "tune": "Tune the list", "tune.relevance": "Taste", "tune.quality": "Quality", "tune.diversity": "Variety", "tune.reset": "As the library has it", "tune.default": "default",
   "why.shares": "What speaks for it, and what against it", "why.causes": "Because of", "why.versions": "Made by: {}", "why.none": "Nothing is known of why.", "why.of": "{} of what counts",

@@ -36,17 +36,24 @@ function picture(item, start) {
   video().removeAttribute("src");
   video().replaceChildren();
   video().load();
-  $("picture").src = media(item.media_id, "stream");
-  $("picture").alt = titled(item);
+  behind(media(item.media_id, "stream"), titled(item));
   if (start) began();
 }
 
 function moving(item, start) {
   const player = video(), at = item.moment?.start_s ?? 0;
   player.replaceChildren(el("track", { kind: "captions", src: media(item.media_id, "captions"), srclang: spoken?.slice(0, 2) ?? locale(), label: say("captions"), default: true }));
+  if (item.kind === "audio") behind(media(item.media_id, "spectrogram"), say("spectrogram"));
   if (item.kind === "audio") player.removeAttribute("poster"); else player.poster = media(item.media_id, "still");
   player.src = media(item.media_id, "stream") + (at ? `#t=${at}` : "");
   if (start) player.play().catch(() => {}); // a browser may want a click first
+}
+
+/** A picture behind what has none of its own; one that is not there leaves the ground. */
+function behind(address, words) {
+  $("picture").src = address;
+  $("picture").alt = words;
+  $("picture").hidden = false;
 }
 
 /** Nothing to show. */
@@ -112,9 +119,7 @@ export const linkTo = (item) => asked(`${location.origin}/`, { item: item.media_
 /** A film whose picture this browser cannot decode plays its sound over its still. */
 function heardOnly(failed) {
   if (stage.now?.kind !== "video" || video().videoWidth) return;
-  $("picture").src = media(stage.now.media_id, "still");
-  $("picture").alt = "";
-  $("picture").hidden = false;
+  behind(media(stage.now.media_id, "still"), "");
   failed(say("sound.only"));
 }
 

@@ -109,7 +109,7 @@ async function first() {
   feed.show();
 }
 
-const guest = () => `guest-${random(5)}`;
+const guest = () => `guest-${random(4)}`;
 
 function wire() {
   for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", guarded(() => now() && ACTS[button.dataset.act](button)));
@@ -120,6 +120,7 @@ function wire() {
   $("more").addEventListener("click", guarded(feed.more));
   $("language").addEventListener("click", () => { turn(); tune.spellKnobs(); stage.describe(); feed.show(); taste.show().catch(failed); });
   new IntersectionObserver(guarded((seen) => seen.some((one) => one.isIntersecting) && feed.more()), { rootMargin: "300px" }).observe($("more"));
+  $("picture").addEventListener("error", () => { $("picture").hidden = true; });
   stage.wire(guarded(ended), tell);
   about.wire(guarded);
   $("label").addEventListener("submit", guarded(label));
