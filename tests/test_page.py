@@ -44,6 +44,9 @@ def page(browser, address) -> Iterator[Any]:
         assert complaints == []
 
 
+_LISTED = "Array.from(document.querySelectorAll('#list li'), (one) => one.dataset.id).join(',')"
+
+
 def listed(tab: Any) -> list[str]:
     return tab.eval_on_selector_all("#list li", "rows => rows.map((one) => one.dataset.id)")
 
@@ -64,7 +67,7 @@ def events_of(served: Small, tab: Any, *kinds: str) -> list[Event]:
     """What the log holds of the person in the tab, when it holds these kinds."""
     who = tab.locator("#who").input_value()
     with closing(served.log) as log:
-        for _ in range(100):
+        for _ in range(600):
             found = sorted(log.of_user(who), key=lambda one: one.happened_at)
             if set(kinds) <= {one.kind for one in found}:
                 return found
@@ -242,13 +245,11 @@ def test_sliders_change_the_list_while_they_are_moved(page):
     for name, value in (("diversity", "1"), ("quality", "0.9"), ("relevance", "0")):
         with page.expect_response(lambda answer, name=name, value=value: f"{name}={value}" in answer.url):
             page.locator(f"#{name}").fill(value)
-    page.wait_for_timeout(100)
-    assert listed(page) != before
+    page.wait_for_function(f"before => {_LISTED} !== before", arg=",".join(before))
     assert "100 %" in page.locator("#diversity-told").inner_text()
     with page.expect_response(lambda answer: "diversity" not in answer.url and "/v1/recommendations" in answer.url):
         page.locator("#untuned").click()
-    page.wait_for_timeout(100)
-    assert listed(page) == before
+    page.wait_for_function(f"before => {_LISTED} === before", arg=",".join(before))
 
 
 def test_why_an_item_is_shown_is_told_in_words_and_as_a_picture(browser, address):
@@ -363,6 +364,7 @@ def test_whatever_a_title_a_tag_or_an_error_holds_is_text(browser, address):
         "met": 1,
         "classes": [{"label": evil, "share": 1.0, "usual": 1.0, "disliked": 1}],
         "creators": [{"creator": evil}],
+        "variety": {"says": evil},
     }
 
     with visiting(browser, address) as (tab, _complaints):
