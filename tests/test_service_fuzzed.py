@@ -38,7 +38,7 @@ def address(library) -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of schemathesis and what it brings
 def test_no_request_made_from_the_description_is_answered_with_a_failure_or_other_than_it_says(library, address):
     ids = library.ledger.rows("raw_media", None, [])["media_id"].to_pylist()
-    slow = {"by_file", "forget"}  # `python bench/fuzz_service.py` has them, too
+    slow = {"search_by_file", "forget"}  # `python bench/fuzz_service.py` has them, too
     done = fuzz(address, 200, 1, ids, ["person 1", "person 2"], without=slow)
 
     assert done.failures == [] and done.failed == done.unanswered == done.server_errors == 0

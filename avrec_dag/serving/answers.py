@@ -33,5 +33,5 @@ class Match(Answer):
     moment: Moment | None
 
 
-ANSWERS = {"recommendations": Recommended, "similar": Match, "by_words": Match, "by_file": Match}
+ANSWERS = {"recommendations": Recommended, "similar": Match, "search_by_words": Match, "search_by_file": Match}
 """Operation -> of what its answer is a list."""

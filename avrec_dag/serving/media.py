@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 
 from avrec_dag.errors import MissingError
 from avrec_dag.media.uploads import MediaSource
-from avrec_dag.report.pictures import still
+from avrec_dag.report.pictures import still as middle_frame
 from avrec_dag.serving import streaming
 from avrec_dag.serving.asked import MediaId
 from avrec_dag.serving.facts import Item, facts
@@ -75,9 +75,9 @@ def _pictures(app: FastAPI, live: Live) -> None:
         return _picture(live.blobs.get(f"{live.frames(media_id)}/sheet.jpg"))
 
     @app.get("/v1/media/{media_id:path}/still", tags=["media"], responses=jpeg, response_class=Response)
-    def one_frame(media_id: MediaId) -> Response:
+    def still(media_id: MediaId) -> Response:
         """The middle frame of one item, 320 x 180, JPEG."""
-        return _picture(still(live.blobs, live.frames(media_id)))
+        return _picture(middle_frame(live.blobs, live.frames(media_id)))
 
     @app.get("/v1/media/{media_id:path}/spectrogram", tags=["media"], responses=png, response_class=Response)
     def spectrogram(media_id: MediaId) -> Response:

@@ -26,7 +26,7 @@ def routes(app: FastAPI, live: Live) -> None:
     turns = threading.BoundedSemaphore(DECODING_AT_ONCE)
 
     @app.get("/v1/search", tags=["answers"])
-    def by_words(
+    def search_by_words(
         user: Asker, q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10, taste: Taste = None
     ) -> list[dict[str, Any]]:
         """Items that fit a few words; with a user re-ranked by taste."""
@@ -34,7 +34,7 @@ def routes(app: FastAPI, live: Live) -> None:
         return live.search(q, k, user_id=user, taste=taste)
 
     @app.post("/v1/search", tags=["answers"], responses=possible(415), openapi_extra={"requestBody": _SENT})
-    def by_file(
+    def search_by_file(
         user: Asker,
         file: Annotated[bytes, Depends(_file)],
         part: Annotated[Part, Query()] = "clip",

@@ -19,7 +19,7 @@ def routes(app: FastAPI) -> None:
     """Add the routes to the service."""
 
     @app.post("/v1/session", tags=["service"])
-    def begin(request: Request, response: Response) -> Session:
+    def begin_session(request: Request, response: Response) -> Session:
         """Keep the key of this request in a cookie of this page alone, until the browser closes; says whose key it is."""
         token, secure = token_of(request.scope), request.url.scheme == "https"
         if token is not None:
@@ -28,7 +28,7 @@ def routes(app: FastAPI) -> None:
         return Session(name=caller.name, scopes=sorted(caller.scopes), user_id=caller.user_id)
 
     @app.delete("/v1/session", status_code=204, response_class=Response, tags=["service"])
-    def end() -> Response:
+    def end_session() -> Response:
         """Forget that cookie."""
         response = Response(status_code=204)
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
