@@ -6,7 +6,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avrec_dag.cli import asking, building, erasing, evaluating, feeding, keeping, keys, labelling, output, reviewing, showing
+from avrec_dag.cli import (
+    asking,
+    building,
+    erasing,
+    evaluating,
+    experimenting,
+    feeding,
+    keeping,
+    keys,
+    labelling,
+    output,
+    reviewing,
+    showing,
+)
 from avrec_dag.errors import AvrecError, SettingError
 
 
@@ -42,6 +55,10 @@ app = typer.Typer(
 )
 feedback = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="What people did: add events to the feedback log, and look at it."
+)
+
+experiment = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Arms that differ in their lists: what each showed and what came of it."
 )
 
 
@@ -143,6 +160,10 @@ feedback.command("list", epilog=_examples("avrec feedback list", "avrec feedback
 feedback.command("copy", epilog=_examples("AVREC_FEEDBACK=postgresql://avrec@db/avrec avrec feedback copy sqlite:///var/feedback.db"))(
     feeding.copy
 )
+experiment.command(
+    "report", epilog=_examples("avrec experiment report", "avrec experiment report --since 2026-03-02 --picture arms.png --json")
+)(experimenting.report)
+app.add_typer(experiment, name="experiment", rich_help_panel=ASK)
 app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)
 keyed = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="The keys of the service: make, list and revoke them.")
 keyed.command(
