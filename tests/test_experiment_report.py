@@ -15,7 +15,7 @@ from avrec_dag.cli.app import app
 from avrec_dag.experiments import arms, comparing
 from avrec_dag.experiments.comparing import People, against, ratio_p
 from avrec_dag.experiments.impressions import Impression, ImpressionLog
-from avrec_dag.experiments.items import Unknown
+from avrec_dag.experiments.items import Catalogued
 from avrec_dag.experiments.outcomes import REWARDS, gather
 from avrec_dag.experiments.pictures import picture
 from avrec_dag.experiments.randomising import Policy
@@ -169,7 +169,7 @@ def logs(tmp_path, monkeypatch):
 
 def test_a_report_is_counted_right(logs):
     impressions, events, trial = logs
-    found = report("t", impressions, events, Unknown(), trial)
+    found = report("t", impressions, events, Catalogued(None), trial)
     a, b = found.arms
 
     assert (a.name, b.name, a.lists + b.lists, a.users + b.users, a.differences) == ("a", "b", 240, 60, {})
@@ -188,7 +188,7 @@ def test_whoever_saw_several_arms_is_left_out_and_counted(logs):
     impressions, events, trial = logs
     arm = trial.assigned("u0")
     impressions.add([shown(9999, "u0", "cde", arm="b" if arm.name == "a" else "a")])
-    found = report("t", impressions, events, Unknown(), None)
+    found = report("t", impressions, events, Catalogued(None), None)
 
     assert found.moved == 1 and sum(one.users for one in found.arms) == 59 and found.ratio_p is None
     assert any("1 people saw several arms" in note for note in found.notes) and any("AVREC_EXPERIMENT" in note for note in found.notes)
@@ -222,4 +222,4 @@ def test_before_anything_was_shown_a_report_says_what_to_do(tmp_path, monkeypatc
 
 def test_an_empty_experiment_is_a_picture_too(logs):
     impressions, events, trial = logs
-    assert picture(report("t", impressions, events, Unknown(), trial, since="2030-01-01")).startswith(b"\x89PNG")
+    assert picture(report("t", impressions, events, Catalogued(None), trial, since="2030-01-01")).startswith(b"\x89PNG")

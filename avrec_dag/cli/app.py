@@ -17,6 +17,7 @@ from avrec_dag.cli import (
     keys,
     labelling,
     output,
+    replaying,
     reviewing,
     showing,
 )
@@ -163,6 +164,10 @@ feedback.command("copy", epilog=_examples("AVREC_FEEDBACK=postgresql://avrec@db/
 experiment.command(
     "report", epilog=_examples("avrec experiment report", "avrec experiment report --since 2026-03-02 --picture arms.png --json")
 )(experimenting.report)
+experiment.command(
+    "replay",
+    epilog=_examples("avrec experiment replay --arm swap", "avrec experiment replay --knob diversity=0.6 --knob method=swap --json"),
+)(replaying.replay)
 app.add_typer(experiment, name="experiment", rich_help_panel=ASK)
 app.add_typer(feedback, name="feedback", rich_help_panel=KEEP)
 keyed = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="The keys of the service: make, list and revoke them.")

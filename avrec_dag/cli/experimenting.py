@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from avrec_dag.cli.library import Library
     from avrec_dag.experiments.arms import Experiment
     from avrec_dag.experiments.impressions import ImpressionLog
+    from avrec_dag.experiments.items import Catalogued
     from avrec_dag.experiments.reporting import Report
 
 Name = Annotated[str | None, typer.Option("--name", help="Of the experiment; that of AVREC_EXPERIMENT, or the one that was logged last.")]
@@ -41,11 +42,9 @@ def report(
     from avrec_dag.experiments.reporting import report as made
 
     library = opened()
-    log, chosen, experiment = _chosen(library, name)
+    log, named, experiment = chosen(library, name)
     with output.shown_progress(as_json):
-        found = made(
-            chosen, log, library.log, _known(library), experiment, since=_day(since), until=_day(until), window_h=window_h, seed=seed
-        )
+        found = made(named, log, library.log, _known(library), experiment, since=day(since), until=day(until), window_h=window_h, seed=seed)
     if picture:
         from avrec_dag.experiments.pictures import picture as drawn
 
@@ -58,7 +57,7 @@ def report(
         raise typer.Exit(1)
 
 
-def _chosen(library: "Library", name: str | None) -> "tuple[ImpressionLog, str, Experiment | None]":
+def chosen(library: "Library", name: str | None) -> "tuple[ImpressionLog, str, Experiment | None]":
     """The log, the name of the experiment, and its configuration where that is at hand."""
     from avrec_dag.experiments.impressions import ImpressionLog
 
@@ -67,22 +66,23 @@ def _chosen(library: "Library", name: str | None) -> "tuple[ImpressionLog, str, 
     if not logged:
         raise MissingError("no list of an experiment was shown yet: set AVREC_EXPERIMENT and run `avrec serve`; see the README")
     names = {str(one["experiment"]) for one in logged}
-    chosen = name or (set_up.name if set_up else str(max(logged, key=lambda one: one["last"])["experiment"]))
-    if chosen not in names:
-        raise MissingError(f"no list of the experiment {chosen!r} was shown, only of {', '.join(sorted(names))}")
-    return log, chosen, set_up if set_up and set_up.name == chosen else None
+    named = name or (set_up.name if set_up else str(max(logged, key=lambda one: one["last"])["experiment"]))
+    if named not in names:
+        raise MissingError(f"no list of the experiment {named!r} was shown, only of {', '.join(sorted(names))}")
+    return log, named, set_up if set_up and set_up.name == named else None
 
 
-def _known(library: "Library"):  # noqa: ANN202 - private, and of a module that is loaded late
-    from avrec_dag.experiments.items import Catalogued, Unknown
+def _known(library: "Library") -> "Catalogued":
+    from avrec_dag.experiments.items import Catalogued
 
     try:
         return Catalogued(library.recommender.catalogue)
     except MissingError:
-        return Unknown()
+        return Catalogued(None)
 
 
-def _day(text: str) -> str:
+def day(text: str) -> str:
+    """A UTC day as given; SettingError for what is none."""
     from datetime import date
 
     try:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,11 @@ class Outcomes:
         for one in impressions:
             reading.add(one)
         return reading.outcomes()
+
+    @cached_property
+    def row(self) -> Mapping[str, int]:
+        """Impression -> its row."""
+        return {one: row for row, one in enumerate(self.ids)}
 
     def by_list(self, reward: str) -> NDArray[np.float64]:
         """(lists,) float64: the sum of a reward over each list."""

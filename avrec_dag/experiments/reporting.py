@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from avrec_dag.experiments.arms import Experiment
 from avrec_dag.experiments.comparing import LEAST_RATIO_P, Difference, Estimate, People, Per, against, ratio_p
 from avrec_dag.experiments.impressions import ImpressionLog
+from avrec_dag.experiments.items import Catalogued
 from avrec_dag.experiments.outcomes import REWARDS, WINDOW_H, Outcomes, gather
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.recommend.metrics import intra_list_distance
@@ -18,18 +19,6 @@ from avrec_dag.recommend.metrics import intra_list_distance
 PER: tuple[Per, ...] = ("per_list", "per_user")
 _MOST_LISTS = 2000
 """Variety and quality are those of so many lists of an arm at most, drawn by the seed."""
-
-
-class Items(Protocol):
-    """What is known of the items that were shown."""
-
-    def quality(self, media_id: str) -> float | None:
-        """In [0, 1]; None where it is not known."""
-        ...
-
-    def vector(self, media_id: str) -> NDArray[np.float32] | None:
-        """(d,) unit content vector; None where there is none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -113,11 +102,11 @@ class Report:
 
     def told(self) -> dict[str, Any]:
         """As JSON knows it: what cannot be told is null."""
-        return _finite(asdict(self))
+        return finite(asdict(self))
 
 
 def report(
-    name: str, shown: ImpressionLog, log: FeedbackLog, items: Items, experiment: Experiment | None = None, *,
+    name: str, shown: ImpressionLog, log: FeedbackLog, items: Catalogued, experiment: Experiment | None = None, *,
     since: str = "", until: str = "", window_h: float = WINDOW_H, seed: int = 0,
 ) -> Report:  # fmt: skip
     """Report on an experiment.
@@ -169,7 +158,7 @@ def _arm(
     control: str,
     share: float | None,
     stay: NDArray[np.bool_],
-    items: Items,
+    items: Catalogued,
     seed: int,
 ) -> ArmReport:
     name = found.arms[arm]
@@ -180,7 +169,7 @@ def _arm(
     return ArmReport(name, share, len(mine.lists), len(rows), rewards, less, _shown(found, rows, items, seed))
 
 
-def _shown(found: Outcomes, rows: NDArray[np.int64], items: Items, seed: int) -> Shown:
+def _shown(found: Outcomes, rows: NDArray[np.int64], items: Catalogued, seed: int) -> Shown:
     held = {found.items[one] for row in rows for one in found.item[found.starts[row] : found.starts[row + 1]]}
     if len(rows) > _MOST_LISTS:
         rows = np.random.default_rng(seed).choice(rows, _MOST_LISTS, replace=False)
@@ -191,12 +180,11 @@ def _shown(found: Outcomes, rows: NDArray[np.int64], items: Items, seed: int) ->
     return Shown(len(held), float(np.mean(distances)) if distances else None, float(np.mean(qualities)) if qualities else None)
 
 
-def _shadows(found: Outcomes, shown: ImpressionLog, name: str, days: Mapping[str, str], items: Items, seed: int) -> list[ShadowReport]:
-    place = {one: row for row, one in enumerate(found.ids)}
+def _shadows(found: Outcomes, shown: ImpressionLog, name: str, days: Mapping[str, str], items: Catalogued, seed: int) -> list[ShadowReport]:
     shared: dict[str, list[float]] = {}
     made = []
     for one in shown.impressions(name, shadows=True, since=days["since"], until=days["until"]):
-        row = place.get(one.shadow_of)
+        row = found.row.get(one.shadow_of)
         if row is not None and one.shown:
             seen = {found.items[item] for item in found.item[found.starts[row] : found.starts[row + 1]]}
             shared.setdefault(one.arm, []).append(sum(item in seen for item in one.shown) / len(one.shown))
@@ -224,9 +212,10 @@ def _notes(arms: Sequence[ArmReport], control: str, shares: Mapping[str, float],
     return tuple(notes)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _finite(one) for name, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: finite(one) for name, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
