@@ -1,5 +1,6 @@
 """Lists of an experiment: which arm a person is in, what they are shown, and what is logged of it behind the answer."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Answer:
     items: list[dict[str, Any]]
     notes: tuple[str, ...]
     headers: Mapping[str, str]
+
+
+def new_id() -> str:
+    """Of an impression; whether and how its list is drawn follows from it."""
+    return uuid.uuid4().hex
 
 
 class Trial:
@@ -75,7 +81,7 @@ class _Made:
 
     def __init__(self, view: View, experiment: Experiment, arm: Arm, k: int, usual: Knobs) -> None:
         self.view, self.experiment, self.arm, self.k, self.usual = view, experiment, arm, k, usual
-        self.impression_id, self.served_at = uuid.uuid4().hex, datetime.now(UTC)
+        self.impression_id, self.served_at = new_id(), datetime.now(UTC)
         self.own = view.listed(k, arm.turned(usual))
         salt = experiment.salt or experiment.name
         self.pool: tuple[str, ...] | None = None
@@ -108,7 +114,8 @@ class _Made:
         made = [self._impression(self.impression_id, self.arm, self.shown, policy)]
         for arm in self.experiment.shadows if unhurried else ():
             found = self.view.listed(self.k, arm.turned(self.usual))
-            made.append(self._impression(uuid.uuid4().hex, arm, found, Policy(_ids(found)), shadow_of=self.impression_id))
+            own_id = hashlib.sha256(f"{self.impression_id}|{arm.name}".encode()).hexdigest()[:32]
+            made.append(self._impression(own_id, arm, found, Policy(_ids(found)), shadow_of=self.impression_id))
         return made
 
     def _impression(
