@@ -208,6 +208,10 @@ def test_the_description_names_every_route_its_errors_and_examples(client):
         for status, told in one["responses"].items():
             assert status < "400" or told["content"][MEDIA_TYPE]["example"]["detail"], (name, status)
     assert "HTTPValidationError" not in str(made)
+    assert operations["get /healthz"]["security"] == [] and "401" not in operations["get /healthz"]["responses"]
+    assert "`feedback`" in operations["post /v1/feedback"]["description"] and {"401", "403", "429"} <= set(
+        operations["post /v1/feedback"]["responses"]
+    )
 
 
 def test_a_film_on_s3_is_played_from_there_for_a_while_and_through_the_service_where_that_is_wanted(served, s3_store, monkeypatch):

@@ -1,12 +1,13 @@
 """The description of the service (OpenAPI 3.1): every route with its answers, its errors and examples, at /openapi.json."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from avrec_dag.feedback import Event
+from avrec_dag.serving.access import required
 from avrec_dag.serving.answers import ANSWERS
 from avrec_dag.serving.problems import Problem, possible
 
@@ -23,8 +24,13 @@ _ABOUT = """What should this person watch next?
 
 Ids of items hold slashes and may hold anything but NUL: percent-encode them. Errors are problem details (RFC 9457) with a sentence in
 `detail` that says what to do."""
-_ANYWHERE = (400, 413, 422, 500, 503)
-"""Errors that any route may answer with."""
+_ANYWHERE, _CLOSED = (400, 408, 413, 421, 422, 500, 503), (401, 403, 429)
+"""Errors that any route may answer with, and those of routes that want a key."""
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of `avrec keys add`, or a token of the provider; not wanted before the first key",
+}
 _TEMPLATE = "#/components/schemas/{model}"
 
 
@@ -49,9 +55,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
         own = model.model_json_schema(ref_template=_TEMPLATE)
         schemas.update(own.pop("$defs", {}))
         schemas[model.__name__] = own
-    for path in made["paths"].values():
-        for operation in path.values():
-            operation["responses"] = _with_errors(operation["responses"])
+    made["components"]["securitySchemes"] = {"key": _KEY}
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            scope = required(method.upper(), path)
+            operation["responses"] = _with_errors(
+                operation["responses"], (*_ANYWHERE, *(_CLOSED if scope else ()), *([404] if "{" in path else []))
+            )
+            operation["security"] = [{"key": []}, {}] if scope else []
+            if scope:
+                operation["description"] += f"\n\nWhere there are keys, it wants one with the scope `{scope}`."
             if model := ANSWERS.get(operation["operationId"]):
                 items = {"$ref": _TEMPLATE.format(model=model.__name__)}
                 operation["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "array", "items": items}
@@ -68,7 +81,7 @@ def _untuple(schema: Any) -> None:
         _untuple(part)
 
 
-def _with_errors(responses: Mapping[str, Any]) -> dict[str, Any]:
+def _with_errors(responses: Mapping[str, Any], errors: Sequence[int]) -> dict[str, Any]:
     """What a route answers, with the errors that any may give; pydantic's own 422 is not what this service sends."""
     own = {status: told for status, told in responses.items() if status != "422"}
-    return dict(sorted({**{str(status): told for status, told in possible(*_ANYWHERE).items()}, **own}.items()))
+    return dict(sorted({**{str(status): told for status, told in possible(*errors).items()}, **own}.items()))
