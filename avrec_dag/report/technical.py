@@ -1,6 +1,5 @@
 """What the report says of technical quality: how it is distributed, what spoils it most often, and the worst items with their reasons."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +41,19 @@ class Technical:
 
 
 def measured(ledger: "Ledger") -> Technical:
-    """Read it from technical_quality."""
-    rows = ledger.rows("technical_quality", columns=["score", "picture_score", "sound_score", "signals"]).to_pylist()
-    bins = Counter(min(int(row["score"] * BINS), BINS - 1) for row in rows)
-    defects = Counter(one["name"] for row in rows for one in row["signals"] or () if one["score"] < BAD)
-    shown = sorted(rows, key=lambda row: (row["score"], row["media_id"]))[:_ITEMS]
+    """Read it from technical_quality, column by column: a library has dozens of signals for every item."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    rows = ledger.rows("technical_quality", columns=["score", "picture_score", "sound_score", "signals"])
+    bins = np.bincount(np.minimum((rows["score"].to_numpy().astype(np.float64) * BINS).astype(np.int64), BINS - 1), minlength=BINS)
+    signals = pc.call_function("list_flatten", [rows["signals"]])
+    names, scores = (pc.call_function("struct_field", [signals], pc.StructFieldOptions([name])) for name in ("name", "score"))
+    bad = names.filter(pc.call_function("less", [scores, BAD]))
+    defects = {one["values"]: one["counts"] for one in bad.value_counts().to_pylist()}
+    shown = rows.sort_by([("score", "ascending"), ("media_id", "ascending")]).slice(0, _ITEMS).to_pylist()
     frequent = sorted(defects.items(), key=lambda pair: (-pair[1], pair[0]))[:_DEFECTS]
-    return Technical(len(rows), tuple(bins[i] for i in range(BINS)), tuple(frequent), tuple(_worst(row) for row in shown))
+    return Technical(len(rows), tuple(bins.tolist()), tuple(frequent), tuple(_worst(row) for row in shown))
 
 
 def _worst(row: dict[str, Any]) -> Worst:

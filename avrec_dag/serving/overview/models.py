@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.compute as pc
+
 from avrec_dag.ledger import Ledger
 from avrec_dag.recommend.delay import lately
 from avrec_dag.report.facts import Evaluation, evaluated
@@ -112,9 +114,11 @@ def freshness_of(ledger: Ledger) -> Freshness:
 
 
 def _table(ledger: Ledger, name: str) -> TableState:
-    counts = ledger.counts(name)
-    newest = max(ledger.rows(name, None, ["written_ns"], status=None)["written_ns"].to_pylist(), default=None)
-    return TableState(name, counts.ok, counts.failed, None if newest is None else datetime.fromtimestamp(newest / 1e9, UTC))
+    rows = ledger.rows(name, None, ["status", "written_ns"], status=None)
+    states = {one["values"]: one["counts"] for one in rows["status"].value_counts().to_pylist()}
+    newest = pc.call_function("max", [rows["written_ns"]]).as_py()
+    at = None if newest is None else datetime.fromtimestamp(newest / 1e9, UTC)
+    return TableState(name, states.get("ok", 0), states.get("failed", 0), at)
 
 
 def _model(ledger: Ledger, name: str) -> Model | None:
