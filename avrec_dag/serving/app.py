@@ -28,7 +28,15 @@ from avrec_dag.storage import Blobs
 _CROSS_ORIGIN: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "Range"],
-    "expose_headers": ["Avrec-Cursor", "Avrec-Notes", "Avrec-Versions", "Content-Range", "Retry-After"],
+    "expose_headers": [
+        "Avrec-Cursor",
+        "Avrec-Experiment",
+        "Avrec-Impression",
+        "Avrec-Notes",
+        "Avrec-Versions",
+        "Content-Range",
+        "Retry-After",
+    ],
 }
 
 
