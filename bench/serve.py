@@ -122,7 +122,7 @@ def inside(library: Made, tries: int) -> dict[str, float]:
 
     faiss.omp_set_num_threads(1)
     live = Live(library.ledger, library.blobs, library.log)
-    index, rng = live._current().recommender.catalogue.index, np.random.default_rng(SEED)
+    index, rng = live.newest.current().recommender.catalogue.index, np.random.default_rng(SEED)
     users, rows = [user_id(one) for one in rng.integers(0, library.users, tries)], rng.integers(0, len(index.items), tries)
     queries = index.vectors("fused", rows)
     flat = faiss.IndexFlatIP(queries.shape[1])

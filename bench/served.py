@@ -210,7 +210,7 @@ def serving(library: Made, *more: str, port: int = 0, threads: int = 1) -> Itera
         running.wait(60)
 
 
-def wait_until_ready(address: str, running: subprocess.Popen, within_s: float = 300.0, route: str = "/healthz") -> None:
+def wait_until_ready(address: str, running: subprocess.Popen, within_s: float = 300.0, route: str = "/readyz") -> None:
     """Until the service answers."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -30,28 +30,14 @@ def serve(
         str, typer.Option(help="Where to listen; but on this machine alone, keys are wanted (`avrec keys add`).")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="So many processes share the port; one that dies is started again.")] = 1,
 ) -> None:
     """Serve recommendations, similar items, search and feedback over HTTP, with a page to try them on."""
-    import uvicorn
-
     from avrec_dag.cli.library import opened
-    from avrec_dag.serving.app import create_app
+    from avrec_dag.cli.serving import run
 
-    library = opened()
-    settings = library.settings
+    library = opened()  # a setting that cannot work is told here, not by every worker
     library.access.refuse_open_to_others(host)
-    app = create_app(
-        library.ledger,
-        library.blobs,
-        library.source,
-        library.log,
-        library.rules,
-        settings.knobs,
-        settings.limits,
-        settings.experiment,
-        access=library.access,
-        through=settings.service.stream == "through",
-    )
     who = "open: everybody on this machine may do everything, until the first `avrec keys add`" if library.access.open else "keys wanted"
     output.say(f"http://{host}:{port}  ({who}; Ctrl-C ends it)")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    run(host, port, workers)

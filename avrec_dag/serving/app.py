@@ -1,6 +1,7 @@
 """The service itself: thin routes over `Live`; an id is looked up in the ledger and never used as a path."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from typing import Annotated, Any
@@ -17,12 +18,14 @@ from avrec_dag.limits import Limits
 from avrec_dag.media.uploads import MediaSource
 from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes, Knobs, Method
-from avrec_dag.serving import feedback, labels, media, openapi, operator, pages, people, problems, searching, session
+from avrec_dag.serving import feedback, labels, media, observing, openapi, operator, pages, people, problems, searching, session
 from avrec_dag.serving.access import Access
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
+from avrec_dag.serving.cursors import BadCursorError, OldCursorError
 from avrec_dag.serving.experiments import Trial
 from avrec_dag.serving.guard import Guard
 from avrec_dag.serving.live import Live
+from avrec_dag.serving.turns import Lane, Turns
 from avrec_dag.storage import Blobs
 
 _CROSS_ORIGIN: dict[str, Any] = {
@@ -38,6 +41,7 @@ _CROSS_ORIGIN: dict[str, Any] = {
         "Retry-After",
     ],
 }
+MOST_EXCLUDED = 200
 
 
 class Changed(BaseModel):
@@ -59,6 +63,8 @@ class Asked(Changed):
     language: str | None = None
     referrer: str | None = None
     interest: Annotated[list[str], Field(default_factory=list)]
+    exclude: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(default_factory=list, max_length=MOST_EXCLUDED)]
+    cursor: Annotated[str, Field(min_length=1, max_length=8000)] | None = None
 
 
 def create_app(
@@ -97,6 +103,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         with closing(live), closing(trial):
+            live.newest.start()
             yield
 
     app = FastAPI(
@@ -107,34 +114,46 @@ def create_app(
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
+    answers, events, counted = Lane(max(2, os.cpu_count() or 2), 128, 10.0), Lane(8, 256, 30.0), observing.Counted()
+    app.add_middleware(Turns, answers=answers, events=events)
     app.add_middleware(Guard, access=access, films_from="" if through else media.origin(source))
     if access is not None and access.origins:
         app.add_middleware(CORSMiddleware, allow_origins=access.origins, **_CROSS_ORIGIN)
+    app.add_middleware(observing.Observed, counted=counted)
 
     problems.handlers(app)
     openapi.describe(app)
     _answers(app, live, trial)
     searching.routes(app, live)
-    feedback.routes(app, live)
+    feedback.routes(app, live, counted)
     pages.routes(app, live)  # before media: captions are below an item
     media.routes(app, live, source, through=through)
     people.routes(app, live)
     labels.routes(app, live)
     operator.routes(app, live)
     session.routes(app)
+    observing.routes(app, live.newest, counted, {"answers": answers, "feedback": events})
     return app
 
 
 def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
-    @app.get("/v1/recommendations/{user_id:path}", tags=["answers"])
+    @app.get("/v1/recommendations/{user_id:path}", tags=["answers"], responses=problems.possible(410))
     def recommendations(user_id: UserId, asked: Annotated[Asked, Query()], response: Response, k: Count = 10) -> list[dict[str, Any]]:
-        """What a person should watch next, and why; what of the context nothing here fits is told in the header `Avrec-Notes`, as JSON."""
+        """What a person should watch next, and why; what of the context nothing here fits is told in the header `Avrec-Notes`, as JSON.
+
+        The header `Avrec-Cursor` is where the list goes on: sent as `cursor`, it brings what comes next, and nothing twice.
+        """
         try:
             about = context.asked(asked.language, asked.referrer, asked.interest)
-            answer = trial.recommend(user_id, k, Changes(**asked.model_dump(include=set(Changed.model_fields))), about)
+            changes = Changes(**asked.model_dump(include=set(Changed.model_fields)))
+            answer = trial.recommend(user_id, k, changes, about, exclude=asked.exclude, cursor=asked.cursor)
+        except BadCursorError as error:
+            raise HTTPException(410 if isinstance(error, OldCursorError) else 400, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         response.headers.update(answer.headers)
+        if answer.cursor is not None:
+            response.headers["Avrec-Cursor"] = answer.cursor
         if answer.notes:
             response.headers["Avrec-Notes"] = json.dumps(answer.notes)
         return answer.items
@@ -143,8 +162,3 @@ def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
     def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:
         """Items like one item."""
         return live.similar(media_id, k)
-
-    @app.get("/healthz", tags=["service"])
-    def health() -> dict[str, str]:
-        """Whether the service can answer."""
-        return {"status": "ok", "version": __version__, "items": str(live.ledger.counts("raw_media").ok)}

@@ -28,11 +28,13 @@ class Answer:
         items: The list.
         notes: See `Live.recommend`.
         headers: What is told of the experiment, where the list belongs to one.
+        cursor: Where the list goes on; None where it ends.
     """
 
     items: list[dict[str, Any]]
     notes: tuple[str, ...]
     headers: Mapping[str, str]
+    cursor: str | None
 
 
 def new_id() -> str:
@@ -56,20 +58,31 @@ class Trial:
         self.experiment = experiment.check(live.knobs) if experiment else None
         self.writer = Writer(ImpressionLog(live.log.url))
 
-    def recommend(self, user_id: str, k: int, changes: Changes, context: Context) -> Answer:
+    def recommend(
+        self, user_id: str, k: int, changes: Changes, context: Context, *, exclude: Sequence[str] = (), cursor: str | None = None
+    ) -> Answer:
         """A list of the person's arm; as the request has it where it turns a knob itself, which belongs to no arm and is not logged.
 
+        Args:
+            user_id: Whose.
+            k: How many at most.
+            changes: Knobs that the request turns.
+            context: What it says of the person.
+            exclude: Items not to show.
+            cursor: Where the last part of the list ended; None: from the beginning.
+
         Raises:
-            ValueError: The knobs of the request do not go together.
+            ValueError: The knobs of the request do not go together, or the cursor is none (`BadCursorError`).
         """
+        knobs, view = self.live.knobs.turned(**changes), self.live.view(user_id, context, exclude=exclude, cursor=cursor)
         arm = self.experiment.assigned(user_id) if self.experiment else None
         if self.experiment is None or arm is None or any(value is not None for value in changes.values()):
-            found, notes = self.live.recommend(user_id, k, self.live.knobs.turned(**changes), context)
-            return Answer(found, notes, {})
-        made = _Made(self.live.view(user_id, context), self.experiment, arm, k, self.live.knobs)
+            found = view.listed(k, knobs)
+            return Answer(told(view.loaded, found), view.notes, {}, self.live.goes_on(view, found, k))
+        made = _Made(view, self.experiment, arm, k, self.live.knobs)
         self.writer.put(made.impressions)
         headers = {"Avrec-Experiment": f"{self.experiment.name}; arm={arm.name}", "Avrec-Impression": made.impression_id}
-        return Answer(told(made.view.loaded, made.shown), made.view.notes, headers)
+        return Answer(told(view.loaded, made.shown), view.notes, headers, self.live.goes_on(view, made.shown, k))
 
     def close(self) -> None:
         """Write what waits."""

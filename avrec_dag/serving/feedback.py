@@ -11,6 +11,7 @@ from avrec_dag.errors import SettingError, UnreachableError
 from avrec_dag.feedback import Event
 from avrec_dag.serving.access import refuse_stranger
 from avrec_dag.serving.live import Live
+from avrec_dag.serving.observing import Counted
 from avrec_dag.serving.problems import RETRY_AFTER_S, Fault, RefusedError, possible, reason
 
 _LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Kept(BaseModel):
     refused: Annotated[list[Refused], Field(description="Not kept; sending them again as they are cannot help")]
 
 
-def routes(app: FastAPI, live: Live) -> None:
+def routes(app: FastAPI, live: Live, counted: Counted) -> None:
     """Add the route to the service."""
 
     @app.post("/v1/feedback", tags=["feedback"], responses=possible(503))
@@ -61,6 +62,8 @@ def routes(app: FastAPI, live: Live) -> None:
             _LOG.warning("%s events were not kept: %s", len(events), error)
             told = "the feedback log does not answer, so the events were not kept: send the same batch again; what is kept counts once"
             raise HTTPException(503, told, {"Retry-After": str(RETRY_AFTER_S)}) from None
+        for outcome, n in (("added", added), ("known", len(events) - added), ("refused", len(refused))):
+            counted.events.labels(outcome).inc(n)
         return Kept(added=added, known=len(events) - added, refused=refused)
 
 

@@ -1,15 +1,15 @@
 """What the service answers from: the newest recommender of the ledger, loaded again when the ledger has moved on."""
 
 import logging
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from avrec_dag.engine import Local
-from avrec_dag.errors import AvrecError, MissingError, SettingError, UnreachableError, WithheldError
+from avrec_dag.errors import MissingError, SettingError, UnreachableError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.labelling import LabelLog
 from avrec_dag.ledger import Ledger
@@ -17,17 +17,19 @@ from avrec_dag.limits import Limits
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.reranking.knobs import Knobs
-from avrec_dag.serving.view import TABLES, Loaded, View, told
+from avrec_dag.serving.cursors import MOST_SHOWN, Cursors, marks
+from avrec_dag.serving.newest import Newest
+from avrec_dag.serving.view import Loaded, View, told
 from avrec_dag.storage import Blobs
 
 if TYPE_CHECKING:
+    from avrec_dag.recommend.answers import Recommendation
+    from avrec_dag.recommend.live import Recommender
     from avrec_dag.recommend.profile import Profile
     from avrec_dag.recommend.queries import Example, Part
     from avrec_dag.recommend.verdict import Verdict
 
 _LOG = logging.getLogger(__name__)
-_LOOK_EVERY_S, _WAIT_S = 5.0, 2.0
-"""A request waits at most so long for a newer view of the library."""
 _RECENT_EVENTS = 500
 NOT_HEARD = "what you did since the tables were last written is not known, as the feedback log does not answer"
 DECODING_AT_ONCE = 2
@@ -63,10 +65,7 @@ class Live:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
         self.labels = LabelLog(log.url)
         self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
-        self._lock = threading.Lock()
-        self._loaded: Loaded | None = None
-        self._loading: threading.Thread | None = None
-        self._looked_s = 0.0
+        self.newest, self.cursors = Newest(ledger, self._load), Cursors()
 
     def recommend(self, user_id: str, k: int, knobs: Knobs, context: Context) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """A list that knows everything the person did until now, whatever the tables know; and notes.
@@ -76,16 +75,35 @@ class Live:
         view = self.view(user_id, context)
         return told(view.loaded, view.listed(k, knobs)), view.notes
 
-    def view(self, user_id: str, context: Context) -> View:
-        """What a list of a person is made of now."""
-        now = self._current()
+    def view(self, user_id: str, context: Context, *, exclude: Sequence[str] = (), cursor: str | None = None) -> View:
+        """What a list of a person is made of now.
+
+        Args:
+            user_id: Whose.
+            context: What the request says of the person.
+            exclude: Items not to show.
+            cursor: Where the last part of the list ended; None: from the beginning.
+
+        Raises:
+            BadCursorError: The cursor is none of this service's for this person, or too old.
+        """
+        shown = self.cursors.read(user_id, cursor) if cursor is not None else np.zeros(0, np.uint32)
+        now = self.newest.current()
+        items = now.recommender.catalogue.index.items
+        before = [items[at] for at in np.flatnonzero(np.isin(now.marked, shown)).tolist()] if len(shown) else []
         usable, notes = now.recommender.usable(context)
         events = self._events(now, user_id)
-        return View(now, user_id, events or (), usable, notes if events is not None else (*notes, NOT_HEARD))
+        notes = notes if events is not None else (*notes, NOT_HEARD)
+        return View(now, user_id, events or (), usable, notes, (*exclude, *before), shown)
+
+    def goes_on(self, view: View, listed: Sequence["Recommendation"], k: int) -> str | None:
+        """The cursor behind a list of at most k items; None where it ends."""
+        shown = np.concatenate([view.shown, marks([one.media_id for one in listed])])
+        return None if len(listed) < k or len(shown) >= MOST_SHOWN else self.cursors.write(view.user_id, shown)
 
     def similar(self, media_id: str, k: int) -> list[dict[str, Any]]:
         """Items like one item; MissingError for an unknown one."""
-        now = self._current()
+        now = self.newest.current()
         return told(now, now.recommender.similar(media_id, k))
 
     def search(
@@ -94,7 +112,7 @@ class Live:
         """Items that fit words and examples, re-ranked by what a person likes, up to this moment, where one is named."""
         from avrec_dag.recommend.queries import Query
 
-        now = self._current()
+        now = self.newest.current()
         events = (self._events(now, user_id) if user_id is not None else None) or ()
         return told(now, now.recommender.search(Query(text, tuple(examples)), k, user_id=user_id, taste=taste, events=events))
 
@@ -102,14 +120,14 @@ class Live:
         """What is known of somebody, up to this moment."""
         from avrec_dag.recommend.profile import profile
 
-        now = self._current()
+        now = self.newest.current()
         return profile(now.recommender, user_id, self._events(now, user_id) or ())
 
     def verdict(self, user_id: str, media_id: str, k: int) -> "Verdict":
         """Why one item is or is not on somebody's list of k; MissingError for one that is in no list yet."""
         from avrec_dag.recommend.verdict import verdict
 
-        now = self._current()
+        now = self.newest.current()
         return verdict(now.recommender, user_id, media_id, k, events=self._events(now, user_id) or ())
 
     def example(self, content: bytes, part: "Part") -> "Example":
@@ -119,11 +137,12 @@ class Live:
         def bring(path: Path) -> None:
             path.write_bytes(content)
 
-        encoders = self._current().recommender.catalogue.index.encoders
+        encoders = self.newest.current().recommender.catalogue.index.encoders
         return queries.example(self.ledger, self.blobs.uri, "the file", part, bring, apart=self._apart, encoders=encoders)
 
     def close(self) -> None:
         """Stop the processes that decode, and close what was opened here."""
+        self.newest.close()
         self._apart.close()
         self.labels.close()
 
@@ -160,45 +179,16 @@ class Live:
 
     def unknown(self, media_ids: Sequence[str]) -> list[str]:
         """Those ids that the library does not hold."""
-        return sorted(set(media_ids) - self._current().media.keys())
+        media = self.newest.current().media
+        # What came a moment ago is in the ledger before it is in a view.
+        return sorted(one for one in set(media_ids) if one not in media and self.ledger.row("raw_media", one) is None)
 
     def renew(self) -> None:
         """Look at the ledger now, after something was changed in it from here; other processes see it with their next look."""
-        with self._lock:
-            self._looked_s = float("-inf")
-        self._current()
+        self.newest.look()
 
-    def _current(self) -> Loaded:
-        """The newest view; where a newer one takes long to load, the one before serves meanwhile, and is replaced all at once."""
-        with self._lock:
-            if self._loaded is None:
-                self._loaded, self._looked_s = self._load(self._version()), time.monotonic()
-            elif self._loading is None and time.monotonic() - self._looked_s > _LOOK_EVERY_S:
-                self._loading = threading.Thread(target=self._refresh, daemon=True)
-                self._loading.start()
-            loading = self._loading
-        if loading is not None:
-            loading.join(_WAIT_S)
-        return self._loaded
-
-    def _refresh(self) -> None:
-        """Look whether the ledger has moved on, and load what it says now."""
-        loaded = self._loaded
-        try:
-            version = self._version()
-            if loaded is None or loaded.version != version:
-                loaded = self._load(version)
-        except (AvrecError, OSError) as error:
-            _LOG.warning("the library cannot be read anew (%s); what was read before serves on", error)
-        finally:
-            with self._lock:
-                self._loaded, self._loading, self._looked_s = loaded, None, time.monotonic()
-
-    def _version(self) -> tuple[str, ...]:
-        return tuple(self.ledger.data_version(table) for table in TABLES)
-
-    def _load(self, version: tuple[str, ...]) -> Loaded:
+    def _load(self) -> tuple["Recommender", Mapping[str, Mapping[str, Any]]]:
         from avrec_dag.recommend.live import Recommender
 
         rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
-        return Loaded(version, Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows})
+        return Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows}

@@ -186,6 +186,7 @@ _EXAMPLES = {
     403: "the key 'page' has no scope label: `avrec keys add` makes one that has",
     404: "'no/such.mp4' is not in the library",
     408: "the request took longer than 60 s to arrive: send it again",
+    410: "the cursor is older than 24 hours: ask without one",
     413: "the request is larger than 1 MB: send less at once",
     415: "text/html: send the file itself as image/*, audio/*, video/* or application/octet-stream",
     416: "no byte of the file is in the range",

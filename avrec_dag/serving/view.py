@@ -1,17 +1,25 @@
 """What an answer is made from: one consistent view of the library, and of a person in it."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from avrec_dag.errors import AvrecError
 from avrec_dag.feedback import Event
 from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.reranking.knobs import Knobs
+from avrec_dag.serving.cursors import marks
 
 if TYPE_CHECKING:
     from avrec_dag.recommend.answers import Recommendation
     from avrec_dag.recommend.live import Recommender
 
+_LOG = logging.getLogger(__name__)
 TABLES = (
     "recommender",
     "item_index",
@@ -28,11 +36,35 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """One consistent view of the library."""
+    """One consistent view of the library.
+
+    Attributes:
+        version: Of each of `TABLES`.
+        recommender: What answers.
+        media: Item -> what answers tell of it.
+        versions: model, index and features -> version, and the Dagster run that wrote it (`run`, empty where nobody told).
+    """
 
     version: tuple[str, ...]
     recommender: "Recommender"
     media: Mapping[str, Mapping[str, Any]]
+    versions: Mapping[str, Mapping[str, str]]
+
+    @cached_property
+    def marked(self) -> NDArray[np.uint32]:
+        """(items,) the mark of each item in a cursor."""
+        return marks(self.recommender.catalogue.index.items)
+
+    def warm(self) -> None:
+        """Work out what the first answers need, so that nobody waits for it."""
+        _ = self.marked
+        one = self.recommender.recommend("", 10)
+        if one:
+            self.recommender.similar(one[0].media_id, 1)
+        try:
+            self.recommender.search("warm", 1)
+        except AvrecError as error:  # lists need no encoder
+            _LOG.warning("search by words does not work: %s", error)
 
 
 @dataclass(frozen=True)
@@ -45,6 +77,8 @@ class View:
         events: What they did lately.
         context: What of the request's context says something here.
         notes: What of it does not, and what else the list does not know.
+        exclude: Items not to show.
+        shown: Marks of what was shown before, where the list goes on (`cursors`).
     """
 
     loaded: Loaded
@@ -52,18 +86,21 @@ class View:
     events: Sequence[Event]
     context: Context
     notes: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    shown: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
 
     def listed(self, k: int, knobs: Knobs) -> "list[Recommendation]":
         """A list of at most k items, all of them with a row in the library."""
-        found = self.loaded.recommender.recommend(self.user_id, k, events=self.events, context=self.context, **asdict(knobs))
+        found = self.loaded.recommender.recommend(
+            self.user_id, k, exclude=self.exclude, events=self.events, context=self.context, **vars(knobs)
+        )
         return [one for one in found if one.media_id in self.loaded.media]
 
     @property
     def versions(self) -> dict[str, str]:
-        """Part -> version: the model's own, and the data versions of the tables that lists are made of."""
-        tables = dict(zip(TABLES, self.loaded.version, strict=True))
-        return {"model": self.loaded.recommender.model_version, "index": tables["item_index"], "features": tables["fused_features"],
-                "interactions": tables["interactions"]}  # fmt: skip
+        """Part -> version: as `Loaded.versions`, and the data version of everybody's histories."""
+        versions = {part: told["version"] for part, told in self.loaded.versions.items()}
+        return versions | {"interactions": self.loaded.version[TABLES.index("interactions")]}
 
 
 def told(now: Loaded, found: Sequence["Recommendation"]) -> list[dict[str, Any]]:

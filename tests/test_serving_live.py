@@ -1,0 +1,204 @@
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avrec_dag.recommend import indexing
+from avrec_dag.serving import cursors, newest
+from avrec_dag.serving.app import create_app
+from avrec_dag.serving.cursors import BadCursorError, Cursors, OldCursorError, marks
+from avrec_dag.serving.turns import Lane
+from tests.made_library import STEPS, made_library, made_vectors
+
+USER = "made-user-003"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    made = made_library(tmp_path_factory.mktemp("library"))
+    made.refresh(measured=False)
+    yield made
+    made.log.close()
+
+
+@pytest.fixture(scope="module")
+def client(library):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(newest, "LOOK_EVERY_S", 0.05)
+        app = create_app(library.ledger, library.blobs, source=None, log=library.log)  # type: ignore[arg-type]
+        with TestClient(app, raise_server_exceptions=False) as one:
+            until(lambda: one.get("/readyz").status_code == 200)
+            yield one
+
+
+def until(true, within_s: float = 30.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ids(answer) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [one["media_id"] for one in answer.json()]
+
+
+def test_a_list_goes_on_without_repeats_until_everything_was_shown(client, library):
+    path, shown, cursor = f"/v1/recommendations/{USER}", [], None
+    for _ in range(50):
+        answer = client.get(path, params={"k": 9} | ({"cursor": cursor} if cursor else {}))
+        shown += ids(answer)
+        cursor = answer.headers.get("avrec-cursor")
+        if cursor is None:
+            break
+    met = {event.media_id for event in library.log.of_user(USER) if event.kind != "impression"}
+    assert len(shown) == len(set(shown))
+    assert set(shown) == {media_id for media_id, _, _ in library.items} - met
+    assert ids(client.get(path, params={"k": 9})) == shown[:9]
+
+
+def test_a_cursor_that_was_not_written_here_for_this_person_is_refused(client, monkeypatch):
+    path = f"/v1/recommendations/{USER}"
+    cursor = client.get(path).headers["avrec-cursor"]
+    other = client.get("/v1/recommendations/made-user-004").headers["avrec-cursor"]
+    for forged in (other, cursor[:-4], cursor[:8] + ("A" if cursor[8] != "A" else "B") + cursor[9:], "x", "猫", "A" * 7999):
+        answer = client.get(path, params={"cursor": forged})
+        assert (answer.status_code, "without one" in answer.json()["detail"]) == (400, True), forged
+    monkeypatch.setattr(cursors, "LASTS_S", -1)
+    assert client.get(path, params={"cursor": cursor}).status_code == 410
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    user=st.text(max_size=20),
+    other=st.text(max_size=20),
+    shown=st.lists(st.integers(0, 2**32 - 1), max_size=30),
+    flip=st.integers(0, 10_000),
+)
+def test_cursors_are_read_as_written_by_their_person_alone_and_no_byte_may_change(user, other, shown, flip):
+    one = Cursors(b"k" * 32)
+    cursor = one.write(user, np.array(shown, np.uint32))
+    assert one.read(user, cursor).tolist() == shown
+    assert "=" not in cursor
+    changed = list(cursor)
+    at = flip % len(changed)
+    changed[at] = "-" if changed[at] != "-" else "_"
+    for who, what, key in ((other + "x" + user, cursor, b"k" * 32), (user, cursor, b"l" * 32)):
+        with pytest.raises(BadCursorError):
+            Cursors(key).read(who, what)
+    try:
+        assert one.read(user, "".join(changed)).tolist() == shown  # the last letter may hold bits that say nothing
+        assert at == len(changed) - 1
+    except BadCursorError:
+        pass
+
+
+def test_an_old_cursor_is_told_from_a_forged_one(monkeypatch):
+    one = Cursors(b"k" * 32)
+    cursor = one.write("ada", marks(["a"]))
+    later = time.time() + cursors.LASTS_S + 2
+    monkeypatch.setattr(cursors.time, "time", lambda: later)
+    with pytest.raises(OldCursorError, match="24 hours"):
+        one.read("ada", cursor)
+
+
+def test_what_is_excluded_is_not_listed_and_counts_out_of_bounds_are_refused(client):
+    path = f"/v1/recommendations/{USER}"
+    first = ids(client.get(path))
+    assert not set(ids(client.get(path, params={"exclude": first[:5]}))) & set(first[:5])
+    for k in (0, -1, 10**9, "ten"):
+        assert client.get(path, params={"k": k}).status_code == 422
+    assert client.get(path, params={"exclude": ["x"] * 201}).status_code == 422
+
+
+def test_every_answer_names_what_made_it_and_metrics_count_it(client, library):
+    said = json.loads(client.get(f"/v1/recommendations/{USER}").headers["avrec-versions"])
+    assert said["model"] == library.ledger.row("recommender", "recommender")["version"]
+    assert said["index"] == library.ledger.row("item_index", "item_index")["version"]
+    assert said["features"] == library.ledger.data_version("fused_features")
+    assert "avrec-versions" in client.get(f"/v1/similar/{library.items[0][0]}").headers
+    assert "avrec-versions" not in client.get("/healthz").headers
+    before = client.get("/metrics").text
+    client.get("/v1/recommendations/somebody")
+    client.get("/no/such")
+    after = client.get("/metrics").text
+    line = 'avrec_requests_total{method="GET",route="/v1/recommendations/{user_id:path}",status="200"} '
+
+    def count(text: str) -> float:
+        return float(next((one for one in text.splitlines() if one.startswith(line)), line + "0").removeprefix(line))
+
+    assert count(after) == count(before) + 1
+    assert 'route="other",status="404"' in after
+    assert "avrec_ready 1.0" in after
+    assert f'version="{said["model"]}"' in after
+
+
+def test_a_new_item_is_served_without_a_restart_and_a_new_model_names_itself(client, library):
+    fresh = ("cat/new.mp4", "cat", 0.9)
+    event = {"user_id": "early", "media_id": fresh[0], "kind": "like", "happened_at": datetime.now(UTC).isoformat()}
+    assert client.get(f"/v1/similar/{fresh[0]}").status_code == 404
+    library.put([fresh], made_vectors([("cat/000.mp4", "cat", 0.5)]))
+    kept = client.post("/v1/feedback", json={"events": [event]}).json()
+    assert kept == {"added": 1, "known": 0, "refused": []}
+    until(lambda: client.get(f"/v1/similar/{fresh[0]}").status_code == 200)
+    before = json.loads(client.get("/v1/recommendations/early").headers["avrec-versions"])
+    indexing.update_index(library.ledger, library.blobs, STEPS["item_index"], run_id="run-of-dagster")
+
+    def versions() -> dict:
+        return json.loads(client.get("/v1/recommendations/early").headers["avrec-versions"])
+
+    until(lambda: versions()["index"] != before["index"])
+    assert versions()["runs"]["index"] == "run-of-dagster"
+    assert client.get("/readyz").status_code == 200
+
+
+def test_without_a_library_the_service_lives_and_says_why_it_is_not_ready(tmp_path):
+    made = made_library(tmp_path, n_items=3, n_users=2)
+    with TestClient(create_app(made.ledger, made.blobs, source=None, log=made.log)) as one:  # type: ignore[arg-type]
+        until(lambda: "materialise" in one.get("/readyz").json()["detail"])
+        assert one.get("/readyz").status_code == 503
+        assert one.get("/healthz").status_code == 200
+        assert "avrec_ready 0.0" in one.get("/metrics").text
+    made.log.close()
+
+
+def test_a_lane_runs_few_holds_some_and_refuses_the_rest():
+    async def asked() -> tuple[list[bool], int, Lane]:
+        lane, most = Lane(at_once=2, most_waiting=3, wait_s=5.0), 0
+
+        async def one() -> bool:
+            nonlocal most
+            if not await lane.enter():
+                return False
+            most = max(most, lane.running)
+            await asyncio.sleep(0.01)
+            lane.leave()
+            return True
+
+        return list(await asyncio.gather(*(one() for _ in range(9)))), most, lane
+
+    passed, most, lane = asyncio.run(asked())
+    assert passed == [True] * 5 + [False] * 4
+    assert (most, lane.running, len(lane.waiting), lane.refused) == (2, 0, 0, 4)
+
+
+def test_who_waits_too_long_or_leaves_gives_the_place_to_the_next():
+    async def asked() -> tuple[bool, bool, Lane]:
+        lane = Lane(at_once=1, most_waiting=5, wait_s=0.05)
+        assert await lane.enter()
+        late = await lane.enter()
+        gone = asyncio.create_task(lane.enter())
+        await asyncio.sleep(0.01)
+        lane.leave()
+        gone.cancel()  # its turn came in the same moment
+        await asyncio.gather(gone, return_exceptions=True)
+        return late, await lane.enter(), lane
+
+    late, next_one, lane = asyncio.run(asked())
+    assert (late, next_one, lane.running) == (False, True, 1)
