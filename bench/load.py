@@ -77,7 +77,7 @@ async def _run(address: str, requests: Iterator[Asked], lasts_s: float, connecti
             try:
                 if wire is None:
                     wire = await asyncio.open_connection(host.hostname, host.port)
-                status = await _one(*wire, next(requests).wire(host.netloc))
+                status = await one(*wire, next(requests).wire(host.netloc))
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 status, wire = 0, None
                 await asyncio.sleep(0.01)
@@ -90,7 +90,8 @@ async def _run(address: str, requests: Iterator[Asked], lasts_s: float, connecti
     return told
 
 
-async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: bytes) -> int:
+async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: bytes) -> int:
+    """Send one request and read its answer; returns the status."""
     writer.write(wire)
     head = await reader.readuntil(b"\r\n\r\n")
     lower = head.lower()

@@ -1,0 +1,156 @@
+"""The real command with two workers: what one of them keeps all of them know, and kill -9 loses nothing that was acknowledged."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from tests.made_library import made_library
+
+pytestmark = pytest.mark.slow
+
+
+class Served:
+    def __init__(self, root: Path) -> None:
+        self.library = made_library(root)
+        self.library.refresh(measured=False)
+        self.library.log.close()
+        self.env = {
+            "AVREC_STORE": str(root / "store"),
+            "AVREC_MEDIA": str(root / "media"),
+            "AVREC_FEEDBACK": f"sqlite:///{root}/feedback.db",
+        }
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.start()
+
+    def start(self) -> None:
+        command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", self.address.rsplit(":", 1)[1], "--workers", "2"]
+        self.running = subprocess.Popen(command, env={**os.environ, **self.env}, start_new_session=True, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if httpx.get(f"{self.address}/readyz", timeout=10).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                assert self.running.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    @property
+    def workers(self) -> list[int]:
+        told = Path(f"/proc/{self.running.pid}/task/{self.running.pid}/children").read_text().split()
+        return [int(one) for one in told if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    one = Served(tmp_path_factory.mktemp("served"))
+    yield one
+    if one.running.poll() is None:
+        os.killpg(one.running.pid, signal.SIGKILL)
+        one.running.wait()
+
+
+def event(user: str, media_id: str, event_id: str | None = None) -> dict[str, object]:
+    told = {"user_id": user, "media_id": media_id, "kind": "like", "happened_at": datetime.now(UTC).isoformat()}
+    return told | ({"event_id": event_id} if event_id else {})
+
+
+def listed(served: Served, user: str) -> list[str]:
+    return [one["media_id"] for one in httpx.get(f"{served.address}/v1/recommendations/{user}", timeout=60).json()]
+
+
+def test_what_one_worker_keeps_is_in_the_next_list_of_any(served):
+    for user in ("ada", "bob", "eve"):
+        before = listed(served, user)
+        httpx.post(f"{served.address}/v1/feedback", json={"events": [event(user, before[0])]}, timeout=60).raise_for_status()
+        after = [listed(served, user) for _ in range(8)]  # each over a connection of its own, so that both workers are asked
+        assert all(one == after[0] for one in after)
+        assert before[0] not in after[0]
+
+
+def test_killed_workers_and_a_killed_service_lose_and_double_nothing(served):
+    acknowledged: list[str] = []
+    done = threading.Event()
+
+    def flood(writer: int) -> None:
+        number = 0
+        while not done.is_set():
+            ids = [f"flood-{writer}-{number}-{one}" for one in range(4)]
+            batch = {"events": [event(f"writer {writer}", served.library.items[0][0], one) for one in ids]}
+            number += 1
+            while True:
+                try:
+                    if httpx.post(f"{served.address}/v1/feedback", json=batch, timeout=30).status_code == 200:
+                        break
+                except httpx.HTTPError:
+                    pass
+                time.sleep(0.02)
+            acknowledged.extend(ids)
+
+    threads = [threading.Thread(target=flood, args=(one,)) for one in range(3)]
+    for one in threads:
+        one.start()
+    time.sleep(0.5)
+    victim = served.workers[0]
+    os.kill(victim, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while victim in served.workers or len(served.workers) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(served.running.pid, signal.SIGKILL)
+    served.running.wait()
+    served.start()
+    time.sleep(0.5)
+    done.set()
+    for one in threads:
+        one.join(60)
+    with sa.create_engine(served.env["AVREC_FEEDBACK"]).connect() as connection:
+        kept = Counter(connection.scalars(sa.text("SELECT event_id FROM avrec_feedback WHERE event_id LIKE 'flood-%'")))
+    assert len(acknowledged) == len(set(acknowledged)) > 20
+    assert set(acknowledged) == kept.keys()
+    assert set(kept.values()) == {1}
+
+
+def test_workers_end_with_a_parent_that_was_killed(served):
+    workers = served.workers
+    os.kill(served.running.pid, signal.SIGKILL)
+    served.running.wait()
+    deadline = time.monotonic() + 40
+    while any(Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes() for one in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    served.start()
+
+
+def test_what_was_accepted_is_answered_before_it_stops(served):
+    statuses: list[int] = []
+
+    def ask(number: int) -> None:
+        statuses.append(httpx.get(f"{served.address}/v1/recommendations/person {number}", params={"k": 50}, timeout=60).status_code)
+
+    with socket.create_connection(("127.0.0.1", int(served.address.rsplit(":", 1)[1]))) as slow:
+        slow.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")  # and never more
+        threads = [threading.Thread(target=ask, args=(one,)) for one in range(12)]
+        for one in threads:
+            one.start()
+        time.sleep(0.15)
+        start = time.monotonic()
+        served.running.terminate()
+        for one in threads:
+            one.join(60)
+        served.running.wait(60)
+        assert time.monotonic() - start < 40
+    assert statuses == [200] * 12
