@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from resources.environment import one_of, read, within
 
@@ -15,6 +15,7 @@ class Service:
 
     Attributes:
         keys: AVREC_KEYS: the file of its keys.
+        cursor_key: AVREC_CURSOR_KEY: what its cursors are signed with; a secret; empty: a key that ends with the service.
         per_second: AVREC_RATE: requests a second that one key may send to one process; 0: as many as it likes.
         origins: AVREC_CORS: whose pages may ask from a browser.
         issuer: AVREC_OIDC_ISSUER: whose tokens open it, too; empty: nobody's.
@@ -28,6 +29,7 @@ class Service:
     issuer: str = ""
     audience: str = ""
     stream: str = "redirect"
+    cursor_key: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Service":
@@ -43,6 +45,7 @@ class Service:
             env.get("AVREC_OIDC_ISSUER", "").strip(),
             env.get("AVREC_OIDC_AUDIENCE", "").strip(),
             read(env, "AVREC_STREAM", one_of(_STREAMS), f"one of {', '.join(_STREAMS)}", cls.stream),
+            env.get("AVREC_CURSOR_KEY", "").strip(),
         )
 
 

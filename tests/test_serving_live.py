@@ -100,7 +100,7 @@ def test_cursors_are_read_as_written_by_their_person_alone_and_no_byte_may_chang
 
 
 def test_an_old_cursor_is_told_from_a_forged_one(monkeypatch):
-    one = Cursors(b"k" * 32)
+    one = Cursors()
     cursor = one.write("ada", marks(["a"]))
     later = time.time() + cursors.LASTS_S + 2
     monkeypatch.setattr(cursors.time, "time", lambda: later)

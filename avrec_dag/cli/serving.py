@@ -1,5 +1,6 @@
 """How the service is run: one process or several that share a port, and what they share besides."""
 
+import multiprocessing
 import os
 import secrets
 import signal
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 GRACE_S = 20
 """After SIGTERM nothing new is accepted, and what was accepted has so long to be answered."""
-_PARENT = "AVREC_SERVE_PARENT"
 
 
 def run(host: str, port: int, workers: int) -> None:
@@ -26,13 +26,10 @@ def run(host: str, port: int, workers: int) -> None:
     """
     import uvicorn
 
-    from avrec_dag.serving import cursors
-
-    os.environ.setdefault(cursors.KEY, secrets.token_hex(32))
+    os.environ["AVREC_CURSOR_KEY"] = os.environ.get("AVREC_CURSOR_KEY") or secrets.token_hex(32)  # the same for all workers
     with tempfile.TemporaryDirectory(prefix="avrec-serve-") as folder:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the counters are made
-            os.environ[_PARENT] = str(os.getpid())
         uvicorn.run(
             "avrec_dag.cli.serving:app",
             factory=True,
@@ -52,19 +49,30 @@ def app() -> "FastAPI":
     from avrec_dag.cli.library import opened
     from avrec_dag.serving.app import create_app
 
-    parent = os.environ.get(_PARENT)
-    if parent:
-        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     library = opened()
+    settings = library.settings
     return create_app(
-        library.ledger, library.blobs, library.source, library.log, library.rules, library.settings.knobs, library.settings.limits
+        library.ledger,
+        library.blobs,
+        library.source,
+        library.log,
+        library.rules,
+        settings.knobs,
+        settings.limits,
+        settings.experiment,
+        access=library.access,
+        through=settings.service.stream == "through",
+        cursor_key=settings.service.cursor_key,
     )
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """Stop where the process that started the workers was killed: an orphan would hold the port against the next start."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_S + 5)
     os._exit(1)

@@ -79,6 +79,7 @@ def create_app(
     *,
     access: Access | None = None,
     through: bool = False,
+    cursor_key: str = "",
 ) -> FastAPI:
     """The service over one library.
 
@@ -93,11 +94,12 @@ def create_app(
         experiment: Arms that differ in their lists, and who is in which.
         access: Who may ask for what; None: whoever can reach it, for everything.
         through: Send the bytes of uploads on S3 through this process, in place of an address there.
+        cursor_key: What cursors are signed with; empty: a key that ends with this process.
 
     Raises:
         SettingError: The knobs of an arm do not go with `knobs`.
     """
-    live = Live(ledger, blobs, log, rules, knobs, limits)
+    live = Live(ledger, blobs, log, rules, knobs, limits, cursor_key)
     trial = Trial(live, experiment)
 
     @asynccontextmanager

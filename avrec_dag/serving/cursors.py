@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-KEY = "AVREC_CURSOR_KEY"
 MOST_SHOWN = 1000
 """A list ends after so many items: its cursor would outgrow an address."""
 LASTS_S = 86_400
@@ -41,11 +40,11 @@ class Cursors:
     """Writes and reads them.
 
     Args:
-        key: Secret that all workers share; None: that of the environment, else one that ends with this process.
+        key: Secret that all workers share; empty: one that ends with this process.
     """
 
-    def __init__(self, key: bytes | None = None) -> None:
-        self._key = key or os.environ.get(KEY, "").encode() or os.urandom(32)
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key or os.urandom(32)
 
     def write(self, user_id: str, shown: NDArray[np.uint32]) -> str:
         """The cursor behind what was shown to somebody."""

@@ -51,6 +51,7 @@ class Live:
         rules: What each kind of it says.
         knobs: What counts how much in lists, unless a request says otherwise.
         limits: What one file that is sent may cost, as far as it is less than `query_limits`.
+        cursor_key: See `Cursors`.
     """
 
     def __init__(
@@ -61,11 +62,12 @@ class Live:
         rules: Rules | None = None,
         knobs: Knobs | None = None,
         limits: Limits | None = None,
+        cursor_key: str = "",
     ) -> None:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
         self.labels = LabelLog(log.url)
         self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
-        self.newest, self.cursors = Newest(ledger, self._load), Cursors()
+        self.newest, self.cursors = Newest(ledger, self._load), Cursors(cursor_key.encode())
 
     def recommend(self, user_id: str, k: int, knobs: Knobs, context: Context) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """A list that knows everything the person did until now, whatever the tables know; and notes.
