@@ -45,34 +45,45 @@ def match(catalogue: Catalogue, query: Query, joint: Vector | None, at_least: in
     """
     index, fused = catalogue.index, query.fused
     asked = {part: vector for part, vector in (("joint", joint), ("fused", fused)) if vector is not None}
-    boosts, reasons = _named(catalogue, query)
+    named, boosts, spoken = _named(catalogue, query)
     near = {part: index.nearest(part, vector, at_least)[0] for part, vector in asked.items()}
     asked = {part: vector for part, vector in asked.items() if len(near[part])}  # where no item has such a vector, nothing is compared
-    rows = np.unique(np.concatenate([np.array(sorted(boosts), np.int64), *near.values()]))
+    rows = np.unique(np.concatenate([named, *near.values()]))
+    raised, said = np.zeros(len(rows)), np.zeros(len(rows), bool)
+    at_named = np.searchsorted(rows, named)
+    raised[at_named], said[at_named] = boosts, spoken
     share = 1.0 / max(1, len(asked))
     cosines = {part: np.asarray(index.vectors(part, rows) @ vector, np.float64) * share for part, vector in asked.items()}
-    scores = sum(cosines.values(), np.array([boosts.get(int(row), 0.0) for row in rows]))
+    scores = sum(cosines.values(), raised)
     order = np.lexsort((rows, -scores))
     alike = cosines.get("fused", np.full(len(rows), -np.inf)) > cosines.get("joint", np.full(len(rows), -np.inf))
     like = " and ".join(dict.fromkeys(_ALIKE[one.part] for one in query.examples))
-    told = tuple(reasons.get(int(rows[at]), like if alike[at] else "fits by meaning") for at in order)
+    by_words = np.where(said, "said or shown in it", "named so")
+    why = np.where(raised > 0, by_words, np.where(alike, like, "fits by meaning"))
+    told = tuple(why[order].tolist())
     typical = _typical(catalogue, asked, share)
     best = float(scores[order[0]]) if len(order) else typical
     return Matches(rows[order], scores[order], told, (typical + best) / 2)
 
 
-def _named(catalogue: Catalogue, query: Query) -> tuple[dict[int, float], dict[int, str]]:
-    """Row -> what its words add and why: of what an item is called, or of what was said or shown in one moment of it, the larger."""
+def _named(catalogue: Catalogue, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Rows, ascending, and what its words add to each: of what an item is called, or of what was said or shown in one moment of it.
+
+    Returns:
+        The rows; the larger of the two; whether that is what was said or shown.
+    """
     if not query.text.strip():
-        return {}, {}
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)
     wanted, place = words.asked(query.text), catalogue.index.place
-    boosts = {row: words.boost(wanted, catalogue.terms[row]) for term in wanted for row in catalogue.holders.get(term, ())}
-    reasons = dict.fromkeys(boosts, "named so")
-    for media_id, held in catalogue.moments.best_shares(catalogue.moments.named(wanted)).items():
-        row = place.get(media_id)
-        if row is not None and words.BOOST * held > boosts.get(row, 0.0):
-            boosts[row], reasons[row] = words.BOOST * held, "said or shown in it"
-    return boosts, reasons
+    held = [np.asarray(catalogue.holders.get(term, ()), np.int64) for term in sorted(wanted)]
+    called, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *held]), return_counts=True)
+    shares = catalogue.moments.best_shares(catalogue.moments.named(wanted))
+    told = {place[media_id]: share for media_id, share in shares.items() if media_id in place}
+    rows = np.union1d(called, np.array(sorted(told), np.int64))
+    by_name, by_moment = np.zeros(len(rows)), np.zeros(len(rows))
+    by_name[np.searchsorted(rows, called)] = words.BOOST * counts / len(wanted)
+    by_moment[np.searchsorted(rows, np.array(list(told), np.int64))] = words.BOOST * np.array(list(told.values()))
+    return rows, np.maximum(by_name, by_moment), by_moment > by_name
 
 
 def _typical(catalogue: Catalogue, asked: dict[str, Vector], share: float) -> float:
