@@ -14,7 +14,7 @@ from avrec_dag.recommend.reranking.candidates import best, of_scores
 from avrec_dag.recommend.reranking.curve import Case, best_within, measure, picture
 from avrec_dag.recommend.reranking.knobs import METHODS, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
-from avrec_dag.recommend.reranking.personal import Population, shares, strength, varieties
+from avrec_dag.recommend.reranking.personal import Population, _variety, shares, strength, varieties
 from avrec_dag.recommend.reranking.spreading import spread, swapped
 
 
@@ -320,3 +320,11 @@ def test_the_curve_tells_what_variety_costs_and_the_furthest_setting_within_a_sh
     assert points["0"].ndcg > points["0.9"].ndcg
     assert best_within(points, 0.0) == "0.9" and best_within(points, 1.0) == "0"
     assert picture({"mmr": list(points.values())}).startswith(b"\x89PNG")
+
+
+@settings(max_examples=60, deadline=None)
+@given(weights=st.lists(st.floats(-1, 1, width=32), max_size=12), seed=st.integers(0, 30))
+def test_the_variety_of_one_person_is_that_of_one_among_many(weights, seed):
+    vectors, liked = unit(12, seed), row_of(dict(enumerate(weights)), 12)
+    variety, worth = varieties(shares(liked), vectors)
+    assert _variety(liked, vectors) == pytest.approx((variety[0], worth[0]), rel=1e-5, abs=1e-6)

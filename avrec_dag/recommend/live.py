@@ -238,7 +238,7 @@ class Recommender:
         final, items = scores.final[0].copy(), self.catalogue.index.items
         hidden, pool = self.filter.columns([items[column] for column in history.columns], exclude), scores.pool
         final[hidden if pool is None else pool.holds(hidden)] = -np.inf
-        reranker = self.reranker if pool is None else self.reranker.among(pool)
+        reranker = self.reranker if pool is None else self.reranker.among(pool, knobs)
         listed = reranker.listed(final, opinions(history), k, knobs)
         if places(k, knobs.exploration):
             drawn = self.explorer.drawn(history.users[0], replace(scores, final=final[None, :]))

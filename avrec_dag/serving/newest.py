@@ -60,6 +60,11 @@ class Newest:
         """The view that serves, if there is one yet."""
         return self._loaded
 
+    @property
+    def items(self) -> int:
+        """How many uploads can be read."""
+        return len(self._loaded.media) if self._loaded else self._ledger.counts("raw_media").ok
+
     def start(self) -> None:
         """Load, and then look at the ledger every `LOOK_EVERY_S`, in a thread of its own."""
         if self._thread is None:

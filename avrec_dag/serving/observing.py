@@ -114,8 +114,7 @@ def routes(app: FastAPI, newest: Newest, counted: Counted, lanes: Mapping[str, L
     @app.get("/healthz", tags=["service"])
     def health() -> dict[str, str]:
         """Whether the process lives."""
-        loaded = newest.loaded
-        return {"status": "ok", "version": __version__, "items": str(len(loaded.media)) if loaded else ""}
+        return {"status": "ok", "version": __version__, "items": str(newest.items)}
 
     @app.get("/readyz", tags=["service"], responses=possible(503))
     def ready() -> dict[str, str]:

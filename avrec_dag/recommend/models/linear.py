@@ -11,7 +11,7 @@ from avrec_dag.errors import ModelError
 from avrec_dag.recommend.models import files, learned, regression, restricted, top
 from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.gram import Pairs
-from avrec_dag.recommend.models.histories import checked, chosen, recent
+from avrec_dag.recommend.models.histories import checked, chosen, places, recent
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ class Linear:
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""
+        if len(histories.users) == 1 and _each_once(histories):
+            return chosen(self._of_one(checked(histories, self.items)), candidates)
         rows = recent(checked(histories, self.items), self.settings.recency)
         if candidates is not None and len(histories.users) > 1:  # a dense row of every item for each would be mostly thrown away
             return _cells(sp.csr_matrix(rows @ self.weights), candidates)
@@ -104,11 +106,27 @@ class Linear:
 
         Without an event, what is older than it moves up a place and counts for more, so that it loses less than the event itself adds.
         """
-        rows = recent(checked(history, self.items), self.settings.recency)
-        counted = _cells(rows, history.columns)[0]
-        added = counted[:, None] * _cells(sp.csr_matrix(self.weights[history.columns]), candidates)
+        events, columns, weights = self._linked(checked(history, self.items))
+        order = np.argsort(candidates)
+        at = np.minimum(np.searchsorted(candidates, columns, sorter=order), max(len(candidates) - 1, 0))
+        wanted = candidates[order[at]] == columns if len(candidates) else np.zeros(len(columns), bool)
+        added = np.zeros((len(history), len(candidates)), np.float32)
+        added[events[wanted], order[at[wanted]]] = weights[wanted]
         older = np.cumsum(added, axis=0) - added
         return np.asarray(added + (1.0 - 1.0 / self.settings.recency) * older, np.float32)
+
+    def _of_one(self, history: Interactions) -> NDArray[np.float32]:
+        """(1, items) scores of one person, of whom every event is on another item."""
+        _, columns, weights = self._linked(history)
+        return np.bincount(columns, weights, len(self.items)).astype(np.float32)[None, :]
+
+    def _linked(self, history: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Of each event and each item that it is linked to: the event, the item, and what the event adds there."""
+        counted = (np.maximum(history.weights, 0.0) * np.power(self.settings.recency, places(history), dtype=np.float64)).astype(np.float32)
+        starts, n_linked = self.weights.indptr[history.columns], np.diff(self.weights.indptr)[history.columns]
+        events = np.repeat(np.arange(len(history)), n_linked)
+        at = np.repeat(starts - np.cumsum(n_linked) + n_linked, n_linked) + np.arange(len(events))
+        return events, self.weights.indices[at].astype(np.int64), counted[events] * self.weights.data[at]
 
     def top(self, histories: Interactions, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The best `k` items that each has not met, and their scores, as `top.best` gives them."""
@@ -128,6 +146,10 @@ class Linear:
         model.pairs = Pairs(read.sparse("together", np.float64, shape), read.sparse("after", np.float64, shape))
         model.weights = read.sparse("weights", np.float32, shape)
         return model
+
+
+def _each_once(history: Interactions) -> bool:
+    return len(np.unique(history.columns)) == len(history)
 
 
 def _cells(rows: sp.csr_matrix, columns: NDArray[np.integer]) -> NDArray[np.float32]:

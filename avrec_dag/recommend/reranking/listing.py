@@ -44,10 +44,10 @@ class Shelf:
     class_names: tuple[str, ...]
     columns: NDArray[np.int64] | None = None
 
-    def among(self, columns: NDArray[np.int64]) -> "Shelf":
-        """Some of the items, ascending; their vectors stay where they are."""
-        classes = sp.csr_matrix(self.classes[columns])
-        return Shelf(self.vectors, self.groups[columns], self.creators[columns], classes, self.class_names, columns)
+    def among(self, columns: NDArray[np.int64], *, classes: bool = True) -> "Shelf":
+        """Some of the items, ascending; their vectors stay where they are, and their classes are left out where nobody asks for them."""
+        held = sp.csr_matrix(self.classes[columns]) if classes else sp.csr_matrix((len(columns), len(self.class_names)), dtype=np.float32)
+        return Shelf(self.vectors, self.groups[columns], self.creators[columns], held, self.class_names, columns)
 
     def content(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of the items at some positions."""
@@ -121,9 +121,9 @@ class Reranker:
         """How much variety one person gets, in [0, 1]."""
         return strength(knobs.variety_share, liked, self.shelf.vectors, self.usual, personal=knobs.personal)
 
-    def among(self, pool: Pool) -> "Reranker":
-        """Over the items of a pool; histories stay over all."""
-        return Reranker(self.shelf.among(pool.columns), self.usual, self.shelf, pool.stands_for)
+    def among(self, pool: Pool, knobs: Knobs) -> "Reranker":
+        """Over the items of a pool, for lists under these knobs; histories stay over all."""
+        return Reranker(self.shelf.among(pool.columns, classes=knobs.calibration > 0), self.usual, self.shelf, pool.stands_for)
 
     def listed(self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs) -> list[Listed]:
         """Choose at most k items.

@@ -90,6 +90,20 @@ def varieties(rows: sp.csr_matrix, vectors: NDArray[np.float32]) -> tuple[NDArra
     return variety, np.divide(1.0, squares, out=np.zeros_like(squares), where=several)
 
 
+def _variety(liked: sp.csr_matrix, vectors: NDArray[np.float32]) -> tuple[float, float]:
+    """As `varieties` of the shares of one person, without the matrices: lists are made one at a time."""
+    likes = liked.data > 0
+    if np.count_nonzero(likes) < 2:
+        return 0.0, 0.0
+    share = liked.data[likes].astype(np.float64)
+    share /= share.sum()
+    content, squares = vectors[liked.indices[likes]].astype(np.float64), share * share
+    profile = share @ content
+    alike = float(profile @ profile - squares @ (content**2).sum(axis=1))
+    worth = float(1.0 / squares.sum())
+    return float(np.clip(1.0 - alike / max(1.0 - float(squares.sum()), 1e-12), 0.0, 2.0)), worth
+
+
 def strength(diversity: float, liked: sp.csr_matrix, vectors: NDArray[np.float32], usual: Population, *, personal: float) -> float:
     """The diversity of one person: the odds of the knob, times more for a history more varied than usual.
 
@@ -105,9 +119,9 @@ def strength(diversity: float, liked: sp.csr_matrix, vectors: NDArray[np.float32
     """
     if personal == 0.0 or usual.deviation < 1e-6 or not 0.0 < diversity < 1.0:
         return diversity
-    variety, worth = varieties(shares(liked), vectors)
-    believed = float(worth[0] / (worth[0] + USUAL_AT))
-    above = believed * float(np.clip((variety[0] - usual.variety) / usual.deviation, -3.0, 3.0))
+    variety, worth = _variety(liked, vectors)
+    believed = worth / (worth + USUAL_AT)
+    above = believed * float(np.clip((variety - usual.variety) / usual.deviation, -3.0, 3.0))
     odds = diversity / (1.0 - diversity) * np.exp(personal * _REACH * above / 2.0)
     return float(odds / (1.0 + odds))
 
