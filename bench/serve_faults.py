@@ -66,7 +66,9 @@ class Service:
 
     def kill_one(self, rng: random.Random) -> None:
         """End one worker; its parent starts another."""
-        os.kill(rng.choice(self._children()), signal.SIGKILL)
+        while not (living := self._children()):  # those of a tree that was just started
+            time.sleep(0.1)
+        os.kill(rng.choice(living), signal.SIGKILL)
 
     def _children(self) -> list[int]:
         told = Path(f"/proc/{self.running.pid}/task/{self.running.pid}/children").read_text().split()
