@@ -196,6 +196,9 @@ def test_lists_of_another_model_and_of_arms_without_epsilon_are_left_out_and_cou
     one = next(iter(log.impressions("t")))
     log.add([replace(one, impression_id="f" * 32, experiment="plain", policy=Policy(one.shown))])
     assert wanting.of_shadow("varied", wanting.Period("plain"), log, library.log).left_out["of an arm without epsilon"] == 1
+    log.add([replace(one, impression_id="d" * 32, experiment="further", continued=True)])
+    further = wanting.of_knobs({}, wanting.Period("further"), log, library.log, library.recommender())
+    assert further.left_out["that went on from an earlier part"] == 1 and not further.lists
 
 
 def test_a_library_that_makes_other_lists_than_then_is_refused(served):

@@ -304,6 +304,16 @@ def test_the_service_shows_each_person_their_arm_and_logs_what_they_were_shown(l
     assert all("avrec-experiment" not in answers[user].headers for user in users if user not in shown)
 
 
+def test_a_list_that_goes_on_is_logged_as_such_and_repeats_nothing(library):
+    with served(library, experiment(name="on", arms=[{"name": "b", "share": 1, "epsilon": 0.5, "pool": 12}])) as client:
+        first = client.get("/v1/recommendations/made-user-005?k=4")
+        more = client.get("/v1/recommendations/made-user-005", params={"k": 4, "cursor": first.headers["avrec-cursor"]})
+    one, other = ImpressionLog(library.log.url).impressions("on")
+
+    assert (one.continued, other.continued) == (False, True)
+    assert [item["media_id"] for item in more.json()] == list(other.shown) and not set(other.policy.pool) & set(one.shown)
+
+
 def test_a_drawn_list_is_drawn_as_often_as_epsilon_says(library):
     trial = experiment(name="often", arms=[{"name": "b", "share": 1, "epsilon": 0.4, "pool": 8}])
     with served(library, trial) as client:

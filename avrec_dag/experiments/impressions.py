@@ -35,6 +35,7 @@ class Impression:
         versions: Part -> version: model, index, features and tables the list was made of, and its knobs.
         context: What the request said of the person, where it said something.
         shadow_of: The impression that was shown in its stead; empty for one that was shown.
+        continued: Whether it leaves out what an earlier part of the list held, or what the request named.
     """
 
     impression_id: str
@@ -48,6 +49,7 @@ class Impression:
     versions: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     shadow_of: str = ""
+    continued: bool = False
 
     @property
     def day(self) -> str:
@@ -122,7 +124,7 @@ class ImpressionLog(Log):
 
 def _stored(one: Impression) -> dict[str, object]:
     facts = {"shown": one.shown, "scores": [round(score, 6) for score in one.scores], "versions": one.versions, "context": one.context}
-    content = {**facts, "propensities": one.propensities, "policy": asdict(one.policy)}
+    content = {**facts, "propensities": one.propensities, "policy": asdict(one.policy), "continued": one.continued}
     return {
         "impression_id": one.impression_id,
         "user_id": one.user_id,
@@ -140,7 +142,8 @@ def _loaded(row: sa.RowMapping) -> Impression:
     policy = Policy(tuple(told["policy"]["own"]), tuple(told["policy"]["pool"]), told["policy"]["epsilon"])
     at = _EPOCH + timedelta(microseconds=row["served_us"])
     named = (row["impression_id"], row["user_id"], row["experiment"], row["arm"], at)
-    return Impression(*named, tuple(told["shown"]), tuple(told["scores"]), policy, told["versions"], told["context"], row["shadow_of"])
+    shown = tuple(told["shown"]), tuple(told["scores"]), policy
+    return Impression(*named, *shown, told["versions"], told["context"], row["shadow_of"], told.get("continued", False))
 
 
 def _without(content: str, media_id: str) -> str:

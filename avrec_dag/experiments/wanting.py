@@ -108,9 +108,8 @@ def of_knobs(
     """
     left: Counter[str] = Counter()
     model = recommender.model_version
-    same = (
-        one for one in _drawn(period.lists(log), left) if _kept(any_model or one.versions.get("model") == model, "of another model", left)
-    )
+    first = (one for one in _drawn(period.lists(log), left) if _kept(not one.continued, "that went on from an earlier part", left))
+    same = (one for one in first if _kept(any_model or one.versions.get("model") == model, "of another model", left))
     chosen = sorted(_chosen(same, most, seed, left), key=lambda one: one.user_id)
     then = _Then(recommender, events)
     faithful = _faithful(chosen, then, seed)

@@ -146,6 +146,7 @@ class _Made:
             {**self.view.versions, "knobs": arm.turned(self.usual).canonical()},
             self.view.context.model_dump(exclude_defaults=True, mode="json"),
             shadow_of,
+            continued=bool(self.view.exclude) or len(self.view.shown) > 0,
         )
 
 
