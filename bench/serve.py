@@ -30,6 +30,8 @@ import served
 from load import Asked
 from served import CLASSES, Made, media_id, user_id
 
+from avrec_dag.recommend.live import Recommender
+
 CONNECTIONS, PER_S, TRIES, SEED = 32, 200.0, 100, 1
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 _EMPTY = """
@@ -132,8 +134,24 @@ def inside(library: Made, tries: int) -> dict[str, float]:
     filed = getattr(index, "filed", {}).get("fused")
     if filed is not None:
         found["faiss, the library's inverted file"] = _timed(lambda at: filed.index.search(queries[at : at + 1], 10), tries)
+    found["share of the list of everything"] = agreed(live.newest.current().recommender, users[:30])
     live.close()
     return found
+
+
+def agreed(recommender: Recommender, users: list[str]) -> float:
+    """How much of the lists that scoring every item makes is found by scoring what is retrieved; without drawn new items."""
+    from avrec_dag.recommend import retrieving
+
+    shares, usual = [], retrieving.MOST_SCORED
+    for user in users:
+        lists = []
+        for most in (usual, 1 << 62):
+            retrieving.MOST_SCORED = most
+            lists.append({one.media_id for one in recommender.recommend(user, 10, exploration=0.0)})
+        shares.append(len(lists[0] & lists[1]) / max(len(lists[1]), 1))
+    retrieving.MOST_SCORED = usual
+    return round(float(np.mean(shares)), 3)
 
 
 def _timed(what: Callable[[int], object], tries: int) -> float:
@@ -205,7 +223,7 @@ def _table(facts: dict, rows: dict) -> str:
     for name, row in rows.items():
         if name not in ("inside", "changed"):
             said.append(f"| {name} | {row['per_s']:,.0f} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['failed']} |")
-    said += ["", *(f"{name}: {value} ms" for name, value in rows["inside"].items())]
+    said += ["", *(f"{name}: {value}{'' if name.startswith('share') else ' ms'}" for name, value in rows["inside"].items())]
     return "\n".join([*said, f"one event changes the next list in {rows['changed']} of {TRIES} tries"])
 
 
