@@ -239,6 +239,15 @@ def test_only_pages_of_the_list_may_ask_from_a_browser(library, keyring):
         assert "access-control-allow-origin" not in client.get("/", headers={**bearer(token), "origin": "https://evil.example"}).headers
 
 
+def test_a_page_elsewhere_cannot_have_a_browser_write_with_a_request_that_needs_no_leave(library, keyring):
+    with serving(library, Access(keyring)) as client:
+        for simple in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            sent = client.post("/v1/feedback", content=json.dumps(like("simple")), headers={"content-type": simple})
+            assert sent.status_code == 422, simple
+            assert client.post("/v1/search", content=b"x", headers={"content-type": simple}).status_code == 415
+    assert library.log.of_user("simple") == []
+
+
 def test_no_key_is_in_a_log_or_an_error(library, keyring, caplog, monkeypatch):
     token = keyring.add("page", ["read"])
     caplog.set_level(logging.DEBUG)
