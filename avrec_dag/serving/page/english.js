@@ -17,7 +17,7 @@ export const EN = {
   "kind.video": "video", "kind.audio": "sound", "kind.image": "picture",
   "tune": "Tune the list", "tune.relevance": "Taste", "tune.quality": "Quality", "tune.diversity": "Variety", "tune.reset": "As the library has it", "tune.default": "default",
   "why.shares": "What speaks for it, and what against it", "why.causes": "Because of", "why.versions": "Made by: {}", "why.none": "Nothing is known of why.", "why.of": "{} of what counts",
-  "part.behaviour": "what people liked together", "part.content": "what is in it", "part.popularity": "how popular it is", "part.quality": "how well it is made", "part.follow": "whom you follow",
+  "part.behaviour": "liked together", "part.content": "what is in it", "part.popularity": "popularity", "part.quality": "quality", "part.follow": "whom you follow",
   "part.language": "your language", "part.referrer": "where you came from", "part.interests": "what you chose", "part.none": "nothing in particular",
   "taste.classes": "Classes that you like", "taste.refused": "Not cared for: {}.", "taste.creators": "Creators: {}.", "taste.mark": "The mark is where people usually are.", "taste.of": "{}: {} of what you like, usually {}",
   "about": "About it", "about.classes": "Classes", "about.quality": "Quality {}", "about.moments": "Moments", "moment.picture": "shot", "moment.speech": "speech", "moment.screen": "on screen",

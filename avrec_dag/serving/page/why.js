@@ -34,7 +34,7 @@ export async function explain(item, play) {
 
 /** Bars from a middle line: to the right what speaks for the item, to the left what speaks against it. */
 function scales(shares) {
-  const height = 26 * shares.length, middle = 170, unit = 120;
+  const height = 26 * shares.length, middle = 215, unit = 80;
   const rows = shares.map(([part, share], place) => {
     const width = Math.max(1, Math.abs(share) * unit), y = 26 * place;
     return [
@@ -45,5 +45,5 @@ function scales(shares) {
   });
   const line = draw("line", { x1: middle, x2: middle, y1: 0, y2: height, class: "axis" });
   const words = shares.map(([part, share]) => `${named("part", part)} ${say(share < 0 ? "why.against" : "why.for")}, ${say("why.of", `${Math.round(Math.abs(share) * 100)} %`)}`);
-  return draw("svg", { viewBox: `0 0 340 ${height}`, class: "chart", role: "img", "aria-label": words.join("; ") }, line, rows);
+  return draw("svg", { viewBox: `0 0 345 ${height}`, class: "chart", role: "img", "aria-label": words.join("; ") }, line, rows);
 }
