@@ -211,6 +211,7 @@ def test_a_library_that_makes_other_lists_than_then_is_refused(served):
         wanting.of_knobs({}, wanting.Period("then"), log, library.log, library.recommender())
 
 
+@settings(deadline=None)
 @given(st.builds(Knobs, diversity=st.sampled_from([0.1, 0.25]), per_creator=st.integers(1, 9), method=st.sampled_from(["mmr", "swap"])))
 def test_knobs_are_read_as_they_were_logged(knobs):
     assert wanting.read_knobs(knobs.canonical()) == knobs
