@@ -84,7 +84,7 @@ def serving(folder: Path, *, keep: bool = True) -> Iterator[S3Server]:
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     master, volume, filer, port = _free_ports(4)
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}"]
-    command += [f"-filer.port={filer}", f"-s3.port={port}", "-master.volumeSizeLimitMB=64", "-volume.max=300", "-filer", "-s3"]
+    command += [f"-filer.port={filer}", f"-s3.port={port}", "-master.volumeSizeLimitMB=64", "-volume.max=3000", "-filer", "-s3"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports that two servers at once would fight over
     command.append("-volume.preStopSeconds=1")  # no other server is to be told that this one stops
     command.append(f"-s3.config={folder / 's3.json'}")
