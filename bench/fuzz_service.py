@@ -8,21 +8,19 @@ held to the description: its status, its type, its headers, its schema.
 
 import argparse
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 SHARES = {"forget": 0.1, "search_by_file": 0.3}
 """Operation -> how many cases it gets for one of another: these take long each."""
@@ -159,32 +157,6 @@ def _judge(case: Any, session: Any, done: Fuzzed) -> None:
             )
 
 
-@contextmanager
-def served(library: Any) -> Iterator[str]:
-    """The real command over a small library, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", str(port)]
-    env = {**os.environ, **library.env, "AVREC_KEYS": str(library.folder / "keys.db")}
-    running = subprocess.Popen(command, env=env, cwd=library.folder, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(480):
-            try:
-                urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
-                break
-            except OSError:
-                if running.poll() is not None:
-                    raise SystemExit("avrec serve ended before it answered") from None
-                time.sleep(0.25)
-        yield f"http://127.0.0.1:{port}"
-        if running.poll() is not None:
-            raise SystemExit(f"avrec serve ended by itself with {running.returncode}")
-    finally:
-        running.terminate()
-        running.wait(timeout=60)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20_000)
@@ -194,6 +166,7 @@ def main() -> None:
     asked = parser.parse_args()
     from importlib.metadata import version
 
+    from tests.made_service import serving
     from tests.small_library import Small, build
 
     folder = Path(tempfile.mkdtemp(prefix="avrec-fuzz-"))
@@ -202,8 +175,8 @@ def main() -> None:
         library = made.copy(folder / "fuzzed")
         ids = library.ledger.rows("raw_media", None, [])["media_id"].to_pylist()
         begun = time.monotonic()
-        with served(library) as address:
-            done = fuzz(address, asked.cases, asked.seed, ids, [f"person {n}" for n in range(8)])
+        with serving(library, AVREC_KEYS=str(library.folder / "keys.db")) as address:
+            done = fuzz(address.rstrip("/"), asked.cases, asked.seed, ids, [f"person {n}" for n in range(8)])
         by_status = Counter[int]()
         for (_, status), n in done.answers.items():
             by_status[status] += n

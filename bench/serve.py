@@ -31,6 +31,8 @@ from load import Asked
 from served import CLASSES, Made, media_id, user_id
 
 from avrec_dag.recommend.live import Recommender
+from tests import made_service
+from tests.made_dagster_dev import free_port
 
 CONNECTIONS, PER_S, TRIES, SEED = 32, 200.0, 100, 1
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -102,11 +104,11 @@ def closed(address: str, asked: Iterator[Asked], lasts_s: float) -> dict[str, fl
 
 def empty(lasts_s: float) -> tuple[dict[str, float], dict[str, float]]:
     """The floor: a FastAPI route that does nothing, closed and open."""
-    port = served.free_port()
+    port = free_port()
     running = subprocess.Popen([sys.executable, "-c", _EMPTY, str(port)])
     address = f"http://127.0.0.1:{port}"
     try:
-        served.wait_until_ready(address, running, route="/")
+        made_service.wait_until_ready(address, running, route="/")
         nothing = (Asked("GET", "/") for _ in count())
         return closed(address, nothing, lasts_s), load.open_loop(address, nothing, lasts_s, CONNECTIONS, PER_S).figures()
     finally:
@@ -181,7 +183,8 @@ def changed(library: Made, address: str) -> int:
 def measured(library: Made, lasts_s: float, more: tuple[str, ...]) -> dict:
     rows = {"inside": inside(library, 200)}
     rows["empty route"], rows["empty route, 200/s"] = empty(lasts_s)
-    with served.serving(library, *more) as address:
+    with made_service.serving(library, *more, log=library.said, route="/readyz") as slashed:
+        address = slashed.rstrip("/")
         rows["changed"] = changed(library, address)
         rows["recommendations, 200/s"] = load.open_loop(
             address, requests(library, "recommendations"), lasts_s, CONNECTIONS, PER_S

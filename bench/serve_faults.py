@@ -17,7 +17,6 @@ import platform
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -34,6 +33,8 @@ from load import Asked
 
 from avrec_dag.recommend import indexing
 from avrec_dag.recommend.training import update_recommender
+from tests import made_service
+from tests.made_dagster_dev import free_port
 
 WRITERS, PER_BATCH, SEED = 8, 5, 0
 
@@ -42,7 +43,7 @@ class Service:
     """The command with its workers, which can be killed and started again on the same port."""
 
     def __init__(self, library: served.Made, workers: int) -> None:
-        self.library, self.workers, self.port = library, workers, served.free_port()
+        self.library, self.workers, self.port = library, workers, free_port()
         self.running = self._start()
 
     @property
@@ -51,11 +52,9 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def _start(self) -> subprocess.Popen:
-        command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", str(self.port), "--workers", str(self.workers)]
-        env = {**os.environ, **self.library.env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(served.ROOT)}
-        log = (self.library.folder / "serve.log").open("ab")
-        running = subprocess.Popen(command, env=env, cwd=self.library.folder, stderr=log, start_new_session=True)
-        served.wait_until_ready(self.address, running)
+        options = "--workers", str(self.workers)
+        running = made_service.started(self.library.folder, self.library.env, self.port, *options, log=self.library.said, group=True)
+        made_service.wait_until_ready(self.address, running)
         return running
 
     def kill_all(self) -> None:
@@ -66,14 +65,9 @@ class Service:
 
     def kill_one(self, rng: random.Random) -> None:
         """End one worker; its parent starts another."""
-        while not (living := self._children()):  # those of a tree that was just started
+        while not (living := made_service.workers_of(self.running)):  # those of a tree that was just started
             time.sleep(0.1)
         os.kill(rng.choice(living), signal.SIGKILL)
-
-    def _children(self) -> list[int]:
-        told = Path(f"/proc/{self.running.pid}/task/{self.running.pid}/children").read_text().split()
-        named = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in told}
-        return [one for one, line in named.items() if b"spawn_main" in line]
 
     def stop(self) -> float:
         """SIGTERM; how many seconds it took to end."""

@@ -6,31 +6,25 @@ histories and the model are made by the library's own steps.
 """
 
 import json
-import os
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from avrec_dag.encoders.joint import JointSpace
-from avrec_dag.feedback import FeedbackLog
 from avrec_dag.feedback.stage import _history_rows
 from avrec_dag.items import Row
-from avrec_dag.ledger import Ledger
 from avrec_dag.recommend import indexing
 from avrec_dag.recommend.interactions import fold
 from avrec_dag.recommend.training import update_recommender
 from avrec_dag.steps import WHOLE, Recipe, Step, graph
-from avrec_dag.storage import Blobs
+from tests.small_library import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY, SEED, MET, TOPICS_PER_CLASS = "2026-01-01", 0, 15, 40
@@ -44,39 +38,26 @@ _CHUNK = 2000
 
 
 @dataclass(frozen=True)
-class Made:
-    """Where a made library is.
+class Made(Place):
+    """A made library.
 
     Attributes:
-        folder: Of everything.
         items: How many items.
         users: How many people, `person-000000` and on.
     """
 
-    folder: Path
     items: int
     users: int
 
     @property
     def env(self) -> dict[str, str]:
-        """What makes the command serve it."""
-        names = {"AVREC_STORE": "store", "AVREC_MEDIA": "media"}
-        return {name: str(self.folder / part) for name, part in names.items()} | {"AVREC_FEEDBACK": f"sqlite:///{self.folder}/feedback.db"}
+        """What makes the command serve it: one thread a process, and this tree's code."""
+        return {**super().env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     @property
-    def ledger(self) -> Ledger:
-        """Its tables."""
-        return Ledger(self.env["AVREC_STORE"])
-
-    @property
-    def blobs(self) -> Blobs:
-        """Its models."""
-        return Blobs(self.env["AVREC_STORE"])
-
-    @property
-    def log(self) -> FeedbackLog:
-        """What people do with it."""
-        return FeedbackLog(self.env["AVREC_FEEDBACK"])
+    def said(self) -> Path:
+        """What the service said."""
+        return self.folder / "serve.log"
 
 
 def media_id(number: int) -> str:
@@ -180,45 +161,3 @@ def _people(library: Made, classes: np.ndarray, seed: int) -> None:
             chunk = []
     library.ledger.append("interactions", WHOLE, chunk, run_id="bench")
     library.ledger.compact("interactions", WHOLE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(library: Made, *more: str, port: int = 0, threads: int = 1) -> Iterator[str]:
-    """The real command over a library on a free port; yields its address, once it is ready.
-
-    Args:
-        library: The library.
-        more: Further arguments of `avrec serve`.
-        port: Where; 0: a free one.
-        threads: Of the numeric libraries, a process.
-    """
-    port = port or free_port()
-    command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", str(port), *more]
-    env = {**os.environ, **library.env, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, env=env, cwd=library.folder, stderr=(library.folder / "serve.log").open("ab"))
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}", running)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.terminate()
-        running.wait(60)
-
-
-def wait_until_ready(address: str, running: subprocess.Popen, within_s: float = 300.0, route: str = "/readyz") -> None:
-    """Until the service answers."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if running.poll() is not None:
-            raise SystemExit(f"avrec serve ended with {running.returncode}: see serve.log beside the library")
-        try:
-            urlopen(address + route, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"avrec serve is not ready after {within_s:.0f} s")

@@ -26,26 +26,18 @@ BROKEN = {"empty.mp4": b"", "words.mp4": b"this is a letter, not a clip\n", "cut
 
 
 @dataclass(frozen=True)
-class Small:
-    """Where the library is, and the command on it."""
+class Place:
+    """Where a library is."""
 
     folder: Path
-    cache: Path
-
-    def copy(self, to: Path) -> "Small":
-        """The same library elsewhere, to be changed."""
-        shutil.copytree(self.folder, to)
-        return Small(to, self.cache)
 
     @property
     def env(self) -> dict[str, str]:
+        """What makes the command work on it."""
         return {
             "AVREC_MEDIA": str(self.folder / "media"),
             "AVREC_STORE": str(self.folder / "store"),
             "AVREC_FEEDBACK": f"sqlite:///{self.folder}/feedback.db",
-            "AVREC_CACHE": str(self.cache),
-            "AVREC_ENGINE": "inline",
-            "DAGSTER_HOME": str(self.folder / "dagster"),
         }
 
     @property
@@ -63,6 +55,23 @@ class Small:
     @property
     def log(self) -> FeedbackLog:
         return FeedbackLog(self.env["AVREC_FEEDBACK"])
+
+
+@dataclass(frozen=True)
+class Small(Place):
+    """The small library, and the command on it."""
+
+    cache: Path
+
+    def copy(self, to: Path) -> "Small":
+        """The same library elsewhere, to be changed."""
+        shutil.copytree(self.folder, to)
+        return Small(to, self.cache)
+
+    @property
+    def env(self) -> dict[str, str]:
+        mine = {"AVREC_CACHE": str(self.cache), "AVREC_ENGINE": "inline", "DAGSTER_HOME": str(self.folder / "dagster")}
+        return {**super().env, **mine}
 
     def avrec(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The installed command, in a process of its own."""

@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,43 +13,31 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from tests.made_dagster_dev import free_port
 from tests.made_library import made_library
+from tests.made_service import started, wait_until_ready, workers_of
+from tests.small_library import Place
 
 pytestmark = pytest.mark.slow
 
 
 class Served:
     def __init__(self, root: Path) -> None:
-        self.library = made_library(root)
+        self.root, self.library = root, made_library(root)
         self.library.refresh(measured=False)
         self.library.log.close()
-        self.env = {
-            "AVREC_STORE": str(root / "store"),
-            "AVREC_MEDIA": str(root / "media"),
-            "AVREC_FEEDBACK": f"sqlite:///{root}/feedback.db",
-        }
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.env = Place(root).env
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
         self.start()
 
     def start(self) -> None:
-        command = [str(Path(sys.executable).with_name("avrec")), "serve", "--port", self.address.rsplit(":", 1)[1], "--workers", "2"]
-        self.running = subprocess.Popen(command, env={**os.environ, **self.env}, start_new_session=True, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if httpx.get(f"{self.address}/readyz", timeout=10).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                assert self.running.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        self.running = started(self.root, self.env, self.port, "--workers", "2", group=True)
+        wait_until_ready(self.address, self.running)
 
     @property
     def workers(self) -> list[int]:
-        told = Path(f"/proc/{self.running.pid}/task/{self.running.pid}/children").read_text().split()
-        return [int(one) for one in told if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return workers_of(self.running)
 
 
 @pytest.fixture(scope="module")

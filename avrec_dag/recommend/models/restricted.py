@@ -75,9 +75,7 @@ class _Chosen:
             cells = slice(indptr[start], indptr[end])
             gain = (columns.data[cells] ** 2 / scale[columns.indices[cells]]).astype(np.float32)
             kept[cells] = _best(gain, counts[start:end], most)
-        starts = np.minimum(indptr[:-1], max(len(kept) - 1, 0))
-        left = np.where(counts > 0, np.add.reduceat(kept, starts, dtype=np.int64), 0) if len(kept) else counts
-        ends = np.concatenate([[0], np.cumsum(left)])
+        ends = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
         rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
         rows.sort_indices()
         return cls(rows.indices.astype(np.int64), rows.data, ends)
