@@ -4,6 +4,7 @@ import pytest
 
 from avrec_dag.errors import MissingError, SettingError
 from avrec_dag.index import ItemIndex, files
+from avrec_dag.index.nearest import products
 from avrec_dag.schema import VECTOR
 
 
@@ -37,6 +38,17 @@ def test_neighbours_are_exactly_those_of_plain_arithmetic(index):
     found = index.similar("017.mp4", 10)
     assert [name for name, _ in found] == [index.items[place] for place in expected]
     np.testing.assert_allclose([score for _, score in found], cosines[expected], atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_products_with_some_rows_are_those_of_plain_arithmetic_and_no_row_outside_is_read(order):
+    vectors, query = np.asarray(unit(50, 7), order=order), unit(1, 7, seed=3)[0]
+    rows = np.random.default_rng(1).integers(0, 50, 20)
+    np.testing.assert_allclose(products(vectors, rows, query), vectors[rows] @ query, rtol=1e-5, atol=1e-6)
+    assert products(vectors, rows[:0], query).shape == (0,)
+    for bad in (np.array([50]), np.array([3, -51])):
+        with pytest.raises(IndexError):
+            products(vectors, bad, query)
 
 
 def test_an_item_is_never_its_own_neighbour_even_among_copies():

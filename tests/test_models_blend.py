@@ -178,6 +178,19 @@ def test_no_theta_nearby_has_a_smaller_loss_by_a_plain_reimplementation():
 
 @settings(max_examples=50, deadline=None)
 @given(
+    raw=hnp.arrays(np.float32, (1, 9), elements=st.floats(-100, 100, width=16)),
+    open_to=hnp.arrays(bool, (1, 9)),
+    stands_for=hnp.arrays(np.float32, 9, elements=st.sampled_from([1.0, 190.0])),
+)
+def test_one_person_is_standardised_as_of_many(raw, open_to, stands_for):
+    alone, scale = standardise(raw, open_to, stands_for)
+    among, scales = standardise(np.repeat(raw, 2, axis=0), np.repeat(open_to, 2, axis=0), stands_for)
+    np.testing.assert_allclose(scale, scales[:1], rtol=1e-4)
+    np.testing.assert_allclose(alone, among[:1], atol=1e-3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
     raw=hnp.arrays(np.float32, (3, 6), elements=st.floats(-1e3, 1e3, width=32)),
     open_to=hnp.arrays(bool, (3, 6)),
 )

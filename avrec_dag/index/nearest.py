@@ -40,6 +40,27 @@ def exact(vectors: Vectors, query: Vectors, k: int) -> tuple[Rows, Scores]:
     return rows[0], scores[0]
 
 
+def products(vectors: Vectors, rows: Rows, query: Vectors) -> Scores:
+    """(r,) float32 inner products of some rows with a vector, read where they lie: copying them first takes twice as long.
+
+    Args:
+        vectors: float32 (n, d), in memory or mapped.
+        rows: (r,) each in [0, n).
+        query: float32 (d,).
+    """
+    from faiss import swig_ptr, swigfaiss
+
+    at, asked = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(query, np.float32)
+    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous or not len(at):
+        return np.asarray(vectors[at] @ asked, np.float32)
+    if not 0 <= int(at.min()) <= int(at.max()) < len(vectors) or len(asked) != vectors.shape[1]:
+        raise IndexError(f"{len(at)} rows and a query of {len(asked)} numbers do not fit vectors of shape {vectors.shape}")
+    found = np.empty(len(at), np.float32)
+    into, given = swig_ptr(found), (swig_ptr(asked), swig_ptr(vectors), swig_ptr(at))
+    swigfaiss.fvec_inner_products_by_idx(into, given[0], given[1], given[2], len(asked), 1, len(at))
+    return found
+
+
 @dataclass(frozen=True)
 class InvertedFile:
     """Rows in lists around centres, in 8 bits a number: codes make a short list, which is compared by the vectors themselves.
@@ -129,7 +150,7 @@ class InvertedFile:
     def nearest(self, query: Vectors, k: int, left_out: Rows) -> tuple[Rows, Scores]:
         """As `exact`, without the rows `left_out`; of the rows filed, nearly all of the k nearest (`bench/index.py`)."""
         rows = self.coarse(query, max(LEAST_CANDIDATES, CANDIDATES_PER_RESULT * k), left_out)
-        scores = np.asarray(self.vectors[rows] @ np.asarray(query, np.float32), np.float32)
+        scores = products(self.vectors, rows, query)
         order = np.argsort(-scores, kind="stable")[:k]
         return rows[order], scores[order]
 

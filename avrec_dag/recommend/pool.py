@@ -61,8 +61,9 @@ class Pool:
     def holds(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where those of some columns stand that are in the pool."""
         at = np.searchsorted(self.columns, columns)
-        at = at[at < len(self.columns)]
-        return at[np.isin(self.columns[at], columns)]
+        inside = at < len(self.columns)
+        at, columns = at[inside], columns[inside]
+        return at[self.columns[at] == columns]
 
 
 def opened(histories: Interactions, pool: Pool | None = None) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from avrec_dag.index.nearest import products
 from avrec_dag.recommend.models.base import Files, Interactions
 
 _FILE = "content.json"
@@ -82,21 +83,26 @@ class Content:
 
     def profiles(self, data: Interactions) -> NDArray[np.float32]:
         """(users, d) float32: what each person looks for; the score of an item is its product with the item's vector."""
-        return self.towards(np.asarray(self.shares(data) @ self.vectors(data), np.float32))
+        vectors, shares = self.vectors(data), self.shares(data)
+        if len(data.users) == 1:
+            return self.towards((shares @ vectors[data.columns])[None, :])
+        rows = sp.csr_matrix((shares, data.columns, data.indptr), shape=(len(data.users), len(data.items)))
+        return self.towards(np.asarray(rows @ vectors, np.float32))
 
-    def shares(self, data: Interactions) -> sp.csr_matrix:
-        """What each event adds to the profile: (users, items), signed as the weights, magnitudes summing to 1 per person."""
+    def shares(self, data: Interactions) -> NDArray[np.float32]:
+        """What each event adds to the profile of its person: (events,), signed as the weights, magnitudes summing to 1 per person."""
         counted = np.where(data.weights < 0, self.settings.disliked * data.weights, data.weights).astype(np.float64)
         if self.settings.recency < 1.0:
             since = np.repeat(data.indptr[1:], np.diff(data.indptr)) - 1 - np.arange(len(data))
             counted *= self.settings.recency**since
         sums = np.bincount(data.rows, weights=np.abs(counted), minlength=len(data.users))[data.rows]
-        share = np.divide(counted, sums, out=np.zeros_like(counted), where=sums > 0).astype(np.float32)
-        return sp.csr_matrix((share, data.columns, data.indptr), shape=(len(data.users), len(data.items)))
+        return np.divide(counted, sums, out=np.zeros_like(counted), where=sums > 0).astype(np.float32)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`; the items may be any, as long as the histories bring their vectors."""
         vectors, profiles = self.vectors(histories), self.profiles(histories)
+        if candidates is not None and len(profiles) == 1:
+            return products(vectors, candidates, profiles[0])[None, :]
         return np.asarray(profiles @ (vectors if candidates is None else vectors[candidates]).T, dtype=np.float32)
 
     def save(self) -> Files:

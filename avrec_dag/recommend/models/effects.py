@@ -35,7 +35,7 @@ def of_events(blend: Blend, history: Interactions, items: NDArray[np.int64]) -> 
 
 def _of_one(blend: Blend, component: Model, history: Interactions, items: NDArray[np.int64]) -> Array:
     if isinstance(component, Content):
-        vectors, share = component.vectors(history), component.shares(history).data
+        vectors, share = component.vectors(history), component.shares(history)
         return np.asarray(share[:, None] * (component.towards(vectors[history.columns]) @ vectors[items].T), np.float32)
     effects = np.zeros((len(history), len(items)), np.float32)
     if isinstance(component, Popularity):  # the same whatever the history
