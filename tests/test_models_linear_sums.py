@@ -41,12 +41,12 @@ def by_hand(histories, decay: float, window: int) -> tuple[np.ndarray, np.ndarra
 @settings(max_examples=50, deadline=None)
 @given(_histories, st.sampled_from([0.3, 0.8, 1.0]), st.integers(1, 9), st.integers(1, 40))
 def test_the_sums_are_those_of_the_examples_one_by_one(histories, decay, window, at_once):
-    whole = gram._PAIRS_AT_ONCE, gram._PAIRS_IN_CACHE
-    gram._PAIRS_AT_ONCE, gram._PAIRS_IN_CACHE = at_once, max(1, at_once // 3)
+    whole = gram._CELLS_AT_ONCE
+    gram._CELLS_AT_ONCE = at_once
     try:
         pairs = Pairs.of(built(histories), decay=decay, window=window)
     finally:
-        gram._PAIRS_AT_ONCE, gram._PAIRS_IN_CACHE = whole
+        gram._CELLS_AT_ONCE = whole
     together, after = by_hand(histories, decay, window)
     np.testing.assert_allclose(pairs.together.toarray(), np.tril(together), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(pairs.after.toarray(), after, rtol=1e-6, atol=1e-9)

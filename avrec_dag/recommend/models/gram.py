@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
+from avrec_dag.recommend.models.histories import places
 
-_PAIRS_AT_ONCE = 1 << 26
-_PAIRS_IN_CACHE = 1 << 19
-"""Of so many at a time the cells are worked out: what is needed in between stays near, and is not asked of the system anew."""
+_CELLS_AT_ONCE = 1 << 16
+"""So many are summed at a time: what is needed in between stays in the processor's cache, and is not asked of the system anew."""
 _NOTHING = 1e-11
 """What subtraction leaves of a cell that was added in another order."""
 
@@ -52,20 +52,19 @@ class Pairs:
             window: How many events back count, at least 1.
         """
         liked, n = data.only(data.weights > 0), len(data.items)
-        parts = [cls._of_some(part, n, decay, window) for part in _portions(liked, window, _PAIRS_AT_ONCE)]
-        while len(parts) > 1:  # in a tree: every sum is of two of a size
-            parts = [parts[at].plus(parts[at + 1]) if at + 1 < len(parts) else parts[at] for at in range(0, len(parts), 2)]
-        return parts[0] if parts else cls.none(n)
-
-    @classmethod
-    def _of_some(cls, liked: Interactions, n: int, decay: float, window: int) -> Self:
-        most = int(_pair_counts(liked, window).sum())
-        together, after = _Cells.room(most), _Cells.room(most)
-        for part in _portions(liked, window, _PAIRS_IN_CACHE):
-            for one, other in _pairs(part, decay, window):
-                together.add(*one)
-                after.add(*other)
-        return cls(together.summed(n), after.summed(n))
+        pairs = _Later.of(liked, decay, window)
+        # One row of events, turned over: those on one item after those on another.
+        events = sp.csr_matrix((np.arange(len(liked)), liked.columns, [0, len(liked)]), shape=(1, n)).tocsc()
+        most = pairs.most
+        lower, upper, after = _Rows.room(n, most), _Rows.room(n, most), _Rows.room(n, most)
+        for start, end in portions(np.diff(events.indptr).astype(np.int64) * (pairs.window + 1), _CELLS_AT_ONCE):
+            first = events.indptr[start : end + 1].astype(np.int64)
+            cells = pairs.summed(events.data[first[0] : first[-1]].astype(np.int64), first - first[0])
+            below = cells.indices <= np.repeat(np.arange(start, end), np.diff(cells.indptr))
+            lower.add(start, cells, cells.data.real, below)
+            upper.add(start, cells, cells.data.real, ~below)
+            after.add(start, cells, cells.data.imag)
+        return cls(lower.matrix() + sp.csr_matrix(upper.matrix().transpose()), after.matrix())
 
     def plus(self, other: Self, sign: float = 1.0) -> Self:
         """The sums of both; with sign -1, those of the people of `self` who are not in `other`."""
@@ -82,17 +81,6 @@ class Pairs:
         return replace(self, together=grown[0], after=grown[1])
 
 
-def _pair_counts(liked: Interactions, window: int) -> NDArray[np.int64]:
-    lengths = np.diff(liked.indptr)
-    return lengths * np.minimum(lengths, window)
-
-
-def _portions(liked: Interactions, window: int, most: int) -> Iterator[Interactions]:
-    counts = _pair_counts(liked, window)
-    for start, end in portions(counts, most):
-        yield liked.of(np.arange(start, end)) if (start, end) != (0, len(counts)) else liked
-
-
 def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
     """From which to which, so that the sizes of each portion add up to at most `most`, or it is one alone."""
     total, start = np.cumsum(sizes), 0
@@ -103,59 +91,102 @@ def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-_Cell = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
-
-
 @dataclass
-class _Cells:
-    """Cells of a sum, in room that is taken once.
+class _Rows:
+    """Rows of a sparse matrix one after the other, in room that is asked for once and taken up as far as it is filled.
 
     Attributes:
-        row, column: int32.
+        column: int32.
         value: float64.
+        counts: (rows,) int64 cells.
         filled: How many there are.
     """
 
-    row: NDArray[np.int32]
     column: NDArray[np.int32]
     value: NDArray[np.float64]
+    counts: NDArray[np.int64]
     filled: int = 0
 
     @classmethod
-    def room(cls, most: int) -> Self:
-        return cls(np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most))
+    def room(cls, n: int, most: int) -> Self:
+        return cls(np.empty(most, np.int32), np.empty(most), np.zeros(n, np.int64))
 
-    def add(self, row: NDArray[np.int32], column: NDArray[np.int32], value: NDArray[np.float64]) -> None:
-        span = slice(self.filled, self.filled + len(row))
-        self.row[span], self.column[span], self.value[span] = row, column, value
-        self.filled += len(row)
+    def add(self, start: int, cells: sp.csr_matrix, values: NDArray[np.float64], wanted: NDArray[np.bool_] | bool = True) -> None:
+        """Of some rows from `start` on, the cells that are wanted and have one of these values above 0."""
+        wanted = wanted & (values > 0)
+        before = np.concatenate([[0], np.cumsum(wanted)])
+        self.counts[start : start + cells.shape[0]] = np.diff(before[cells.indptr])
+        span = slice(self.filled, self.filled + int(before[-1]))
+        self.column[span], self.value[span] = cells.indices[wanted], values[wanted]
+        self.filled = span.stop
 
-    def summed(self, n: int) -> sp.csr_matrix:
-        span = slice(self.filled)
-        return sp.csr_matrix((self.value[span], (self.row[span], self.column[span])), shape=(n, n))
+    def matrix(self) -> sp.csr_matrix:
+        n, indptr = len(self.counts), np.concatenate([[0], np.cumsum(self.counts)])
+        matrix = sp.csr_matrix((self.value[: self.filled], self.column[: self.filled], indptr), shape=(n, n))
+        matrix.has_canonical_format = True
+        return matrix
 
 
-def _pairs(liked: Interactions, decay: float, window: int) -> Iterator[tuple[_Cell, _Cell]]:
-    """For every gap within the window: cells of G (larger column first) and of C."""
-    columns, weights = liked.columns, liked.weights.astype(np.float64)
-    newer = np.repeat(liked.indptr[1:], np.diff(liked.indptr)) - 1 - np.arange(len(liked))
-    window = min(window, int(newer.max(initial=0)) + 1)
-    foretold = np.zeros(len(liked))  # sum of decay^2(k-1) w_(b+k) over the examples in which both events of a pair lie
-    for gap in range(window - 1, -1, -1):
-        reach = window - gap
-        follows = np.flatnonzero(newer >= reach)
-        foretold[follows] += decay ** (2 * (reach - 1)) * weights[follows + reach]
-        first = np.flatnonzero(newer >= gap)
-        second = first + gap
-        value = decay**gap * weights[first] * weights[second] * foretold[second]
-        counts = value > 0
-        one, other = columns[first[counts]], columns[second[counts]]
-        # A pair of different items stands for two cells, of which one is kept; one item twice stands for two in one.
-        twice = np.where((one == other) & (gap > 0), 2.0, 1.0)
-        together = (np.maximum(one, other), np.minimum(one, other), value[counts] * twice)
-        first = np.flatnonzero(newer > gap)
-        second = first + gap + 1
-        yield together, (columns[first], columns[second], decay**gap * weights[first] * weights[second])
+@dataclass(frozen=True)
+class _Later:
+    """Pairs of an event with itself and with each later one within the window, as complex numbers.
+
+    The real part is what a pair adds to G, the imaginary part what it adds to C: one sum over pairs is two.
+
+    Attributes:
+        liked: Histories without what is not liked.
+        newer: (events,) int64 how many of the same person are newer.
+        decay, window: See `Pairs.of`; the window reaches no further than the longest history.
+    """
+
+    liked: Interactions
+    newer: NDArray[np.int64]
+    decay: float
+    window: int
+
+    @classmethod
+    def of(cls, liked: Interactions, decay: float, window: int) -> Self:
+        newer = places(liked)
+        return cls(liked, newer, decay, min(window, int(newer.max(initial=0)) + 1))
+
+    @property
+    def most(self) -> int:
+        """So many pairs there are."""
+        return int(np.minimum(self.newer, self.window).sum()) + len(self.newer)
+
+    def summed(self, events: NDArray[np.int64], first: NDArray[np.int64]) -> sp.csr_matrix:
+        """(some items, items) complex128, canonical: from the items of these events, those of the i-th from first[i] on, to those later."""
+        at_once = max(1, _CELLS_AT_ONCE // (self.window + 1))  # an item alone may have more events
+        total = sp.csr_matrix((len(first) - 1, len(self.liked.items)), dtype=np.complex128)
+        for start in range(0, len(events), at_once):
+            some = events[start : start + at_once]
+            columns, values = self.pairs(some)
+            row_ends = np.arange(0, columns.size + 1, columns.shape[1])
+            rows = sp.csr_matrix((values.ravel(), columns.ravel(), row_ends), shape=(len(some), len(self.liked.items)))
+            of_item = np.clip(first - start, 0, len(some))
+            part = sp.csr_matrix((np.ones(len(some)), np.arange(len(some)), of_item), shape=(len(first) - 1, len(some))) @ rows
+            part.sort_indices()
+            part.has_canonical_format = True
+            total = total + part if start else part
+        return total
+
+    def pairs(self, events: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.complex128]]:
+        """(events, window + 1) the item of each event and of those after it, and what each pair adds; 0 where a history has ended."""
+        columns = np.empty((len(events), self.window + 1), np.int32)
+        values = np.zeros(columns.shape, np.complex128)
+        newer, own, item = self.newer[events], self.liked.weights[events].astype(np.float64), self.liked.columns[events]
+        foretold = np.zeros(len(events))  # sum of decay^2(k-1) w_(b+k) over the examples in which both events of a pair lie
+        for gap in range(self.window, -1, -1):
+            there = newer >= gap
+            at = events + gap * there
+            weight = self.liked.weights[at] * there
+            columns[:, gap] = self.liked.columns[at]
+            both = self.decay**gap * own * weight
+            # A pair of different items stands for two cells of G, of which one is kept; one item twice stands for two in one.
+            values.real[:, gap] = both * foretold * (1 + (columns[:, gap] == item) if gap else 1)
+            values.imag[:, gap] = both / self.decay if gap else 0.0
+            foretold = weight + self.decay**2 * foretold
+        return columns, values
 
 
 def cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:

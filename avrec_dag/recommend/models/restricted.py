@@ -15,7 +15,7 @@ _BLOCK = 1 << 21
 _LOOKED_UP_AT_ONCE = 1 << 17
 _TRIANGLES = 1 << 27
 """Cells of all systems that wait to be solved, 512 MB."""
-_CELLS_AT_ONCE = 1 << 24
+_CELLS_AT_ONCE = 1 << 19
 _SOURCES_AT_ONCE = 1 << 20
 
 
