@@ -110,6 +110,16 @@ def test_an_index_read_back_is_the_index_mapped_from_its_files(tmp_path):
     assert files.files(again).keys() == files.files(index).keys()
 
 
+def test_a_search_of_a_mapped_file_starts_no_threads(tmp_path):
+    import faiss
+
+    _, blobs, prefix, sha256 = stored_index(tmp_path)
+    filed = files.opened(blobs, prefix, sha256).filed["fused"]
+    lists = faiss.downcast_InvertedLists(filed.index.invlists)
+    assert isinstance(lists, faiss.OnDiskInvertedLists)
+    assert lists.prefetch_nthread == 0
+
+
 def rewritten(blobs: Blobs, prefix: str, name: str, content: bytes) -> None:
     path = blobs.local(f"{prefix}/{name}")
     assert path is not None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,6 +19,7 @@ from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.schema import TABLES
 
 _OPINIONS = ("explicit", "done_micro", "last_us", "n_day")
+_LISTS = ("media_ids", "shown_ids", "shown_n", "shown_us")
 _PERSON = ("creators", "newest_us", "n_minute", "n_hour", "n_capped")
 COLUMNS = tuple(TABLES["interactions"].columns.names)
 """What `Histories.of` reads of `interactions`, beside user_id."""
@@ -227,13 +229,12 @@ class Histories:
         place = self.place.get(user_id)
         if place is None:
             return History(rules=self.rules)
-        row = self.table.slice(place, 1).to_pylist()[0]
-        opinions = zip(row["media_ids"], *(row[name] for name in _OPINIONS), strict=True)
-        shown = zip(row["shown_ids"], row["shown_n"], row["shown_us"], strict=True)
+        # Cell by cell: a table of one row costs several times as much.
+        row: dict[str, Any] = {name: self.table[name][place].as_py() for name in (*_LISTS, *_OPINIONS, *_PERSON)}
+        opinions = {one: Opinion(*kept) for one, *kept in zip(row["media_ids"], *(row[name] for name in _OPINIONS), strict=True)}
+        shown = {one: (n, at) for one, n, at in zip(row["shown_ids"], row["shown_n"], row["shown_us"], strict=True)}
         person = {name: row[name] for name in _PERSON} | {"creators": tuple(row["creators"])}
-        return History(
-            {one: Opinion(*kept) for one, *kept in opinions}, {one: (n, at) for one, n, at in shown}, **person, rules=self.rules
-        ).within(self._known)
+        return History(opinions, shown, **person, rules=self.rules).within(self._known)
 
     def interactions(self, vectors: NDArray[np.float32] | None = None) -> Interactions:
         """The same opinions as models read them: one event per item met, at its latest time, oldest first.

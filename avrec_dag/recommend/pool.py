@@ -85,6 +85,6 @@ def quantile(values: NDArray[np.floating], share: float, stands_for: NDArray[np.
     """
     if stands_for is None:
         return float(np.quantile(values, share))
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)  # equal values may come in any order: the answer is a value
     below = np.cumsum(stands_for[order])
     return float(values[order[min(int(np.searchsorted(below, share * below[-1])), len(order) - 1)]])

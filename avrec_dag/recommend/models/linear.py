@@ -123,7 +123,8 @@ class Linear:
     def _linked(self, history: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Of each event and each item that it is linked to: the event, the item, and what the event adds there."""
         counted = (np.maximum(history.weights, 0.0) * np.power(self.settings.recency, places(history), dtype=np.float64)).astype(np.float32)
-        starts, n_linked = self.weights.indptr[history.columns], np.diff(self.weights.indptr)[history.columns]
+        starts = self.weights.indptr[history.columns]
+        n_linked = self.weights.indptr[history.columns + 1] - starts
         events = np.repeat(np.arange(len(history)), n_linked)
         at = np.repeat(starts - np.cumsum(n_linked) + n_linked, n_linked) + np.arange(len(events))
         return events, self.weights.indices[at].astype(np.int64), counted[events] * self.weights.data[at]
