@@ -32,7 +32,7 @@ def test_the_weight_by_which_items_were_drawn_is_found_though_most_stand_below_t
         ),
         l2=0.1,
     )
-    weight = next(found.of(np.array([5]), np.array([20])))[0, 0]
+    weight = found.of(np.array([5]), weighing.item_features(np.array([20])))[0, 0, 0]
     assert 1.3 < weight < 1.7
 
 

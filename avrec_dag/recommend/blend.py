@@ -19,7 +19,7 @@ from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.models.content import centred
 from avrec_dag.recommend.models.weighing import Array, standardise
-from avrec_dag.recommend.pool import Pool, opened
+from avrec_dag.recommend.pool import Pool
 
 QUALITY = "quality"
 
@@ -121,8 +121,8 @@ def blend(views: Views, histories: Interactions, *, quality: float = 0.0, pool: 
         quality: q in [0, 1]: 0 ignores quality, 1 looks at nothing else.
         pool: Score these alone, for one person.
     """
-    open_to, stands_for = opened(histories, pool), None if pool is None else pool.stands_for
-    found = views.model.parts(histories, pool)
+    found, stands_for = views.model.parts(histories, pool), None if pool is None else pool.stands_for
+    open_to = found.open_to
     summed = sum(found.values.values(), np.zeros(open_to.shape, np.float32))
     relevance, scale = standardise(summed, open_to, stands_for)
     share = ((1 - quality) * scale[:, None]).astype(np.float32)

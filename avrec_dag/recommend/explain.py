@@ -1,7 +1,7 @@
 """Why an item is on a list: read off the same sums that made its score, so a reason cannot say what the score does not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,29 +95,42 @@ def parts_of(scores: Scores, items: NDArray[np.int64]) -> dict[str, Array]:
     return added
 
 
-def explain(views: Views, history: Interactions, scores: Scores, items: Sequence[int], facts: Facts) -> list[Reason]:
-    """For each item, the part of the score that adds most, and what is behind it; arguments as in `contributions`."""
+def explain(
+    views: Views, history: Interactions, scores: Scores, items: Sequence[int], facts: Facts, listed: Sequence[Listed] = ()
+) -> list[Reason]:
+    """For each item, the part of the score that adds most, and what is behind it.
+
+    Args:
+        views: As in `contributions`, like history and scores.
+        history: One person's.
+        scores: Of theirs.
+        items: Columns.
+        facts: What reasons may mention.
+        listed: What re-ranking says of the place of each, where it made a list of them.
+    """
     columns = np.asarray(items, np.int64)
     parts = parts_of(scores, columns)
-    strongest = [max(parts, key=lambda name, place=place: parts[name][place]) for place in range(len(columns))]
+    names, values = list(parts), np.array(list(parts.values()), np.float32).T
     added = contributions(views, history, scores, columns)
+    ranked = {part: np.argsort(-each, axis=0, kind="stable")[:NAMED].T.tolist() for part, each in added.items()}
     reasons = []
-    for place, (item, part) in enumerate(zip(items, strongest, strict=True)):
-        if parts[part][place] <= 0:
-            reason = Reason("for a change: nothing in particular speaks for it yet", "none")
+    for place, (item, strongest, each) in enumerate(zip(items, values.argmax(axis=1).tolist(), values.tolist(), strict=True)):
+        part, causes = names[strongest], ()
+        if each[strongest] <= 0:
+            part, text = "none", "for a change: nothing in particular speaks for it yet"
         elif part == POPULARITY:
-            reason = Reason(f"popular: {views.support[item]} people liked it", part)
+            text = f"popular: {views.support[item]} people liked it"
         elif part == QUALITY:
-            reason = Reason(f"well made: quality {views.quality[item]:.2f}", part)
+            text = f"well made: quality {views.quality[item]:.2f}"
         elif part in scores.signals:
-            reason = Reason(scores.signals[part].says(item), part, scores.signals[part].causes)
+            text, causes = scores.signals[part].says(item), scores.signals[part].causes
         else:
-            each = added[part][:, place]
-            order = [event for event in np.argsort(-each, kind="stable")[:NAMED] if each[event] > 0 and history.weights[event] > 0]
-            causes = tuple(dict.fromkeys(facts.items[history.columns[event]] for event in order))
-            reason = _from_history(part, facts, facts.items[item], causes)
-        also = tuple(one.says(item) for name, one in scores.signals.items() if name != part and parts[name][place] > 0)
-        reasons.append(replace(reason, also=also, shares=_shares({name: float(value[place]) for name, value in parts.items()})))
+            events = [event for event in ranked[part][place] if added[part][event, place] > 0 and history.weights[event] > 0]
+            causes = tuple(dict.fromkeys(facts.items[history.columns[event]] for event in events))
+            text = _from_history(part, facts, facts.items[item], causes)
+        also = tuple(one.says(item) for name, one in scores.signals.items() if name != names[strongest] and parts[name][place] > 0)
+        shares = _shares(dict(zip(names, each, strict=True)))
+        reasons.append(Reason(text, part, causes, also, shares, listed[place] if listed else Listed(-1)))
     return reasons
 
 
@@ -126,19 +139,14 @@ def _shares(added: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value / total, 4) for name, value in added.items() if value} if total else {}
 
 
-def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...]) -> Reason:
+def _from_history(part: str, facts: Facts, media_id: str, causes: tuple[str, ...]) -> str:
     if not causes:
-        return Reason("unlike what you did not care for", part)
+        return "unlike what you did not care for"
     names = " and ".join(facts.name(cause) for cause in causes)
     text = f"people who liked {names} liked this too" if part == BEHAVIOUR else f"its content is like {names}, which you liked"
-    return Reason(text + _shared_class(facts, media_id, causes[0]), part, causes)
+    return text + _shared_class(facts, media_id, causes[0])
 
 
 def _shared_class(facts: Facts, media_id: str, cause: str) -> str:
     shared = facts.shared_label(media_id, cause)
     return f" (both {shared})" if shared else ""
-
-
-def noted(reason: Reason, place: Listed) -> Reason:
-    """The same reason with what put the item on the list besides its score."""
-    return replace(reason, place=place)

@@ -14,7 +14,7 @@ from avrec_dag.recommend.answers import Found, Recommendation
 from avrec_dag.recommend.blend import Scores, Views, blend, opinions
 from avrec_dag.recommend.catalogue import Catalogue
 from avrec_dag.recommend.context import Context
-from avrec_dag.recommend.explain import explain, noted
+from avrec_dag.recommend.explain import explain
 from avrec_dag.recommend.exploring import Explorer, explored, places
 from avrec_dag.recommend.filtering import Filter
 from avrec_dag.recommend.history import History
@@ -183,7 +183,7 @@ class Recommender:
         history = self.history(user_id, events)
 
         def scored(rows: np.ndarray) -> Scores:
-            return blend(self.views, history, pool=self.retriever.among(rows, history))
+            return blend(self.views, history, pool=self.retriever.among(rows))
 
         def relevance(rows: np.ndarray) -> np.ndarray:
             scores = scored(rows)
@@ -238,7 +238,7 @@ class Recommender:
         final, items = scores.final[0].copy(), self.catalogue.index.items
         hidden, pool = self.filter.columns([items[column] for column in history.columns], exclude), scores.pool
         final[hidden if pool is None else pool.holds(hidden)] = -np.inf
-        reranker = self.reranker if pool is None else self.reranker.among(pool, knobs)
+        reranker = self.reranker if pool is None else self.reranker.among(pool)
         listed = reranker.listed(final, opinions(history), k, knobs)
         if places(k, knobs.exploration):
             drawn = self.explorer.drawn(history.users[0], replace(scores, final=final[None, :]))
@@ -246,8 +246,7 @@ class Recommender:
             listed = explored(listed, drawn, final, reranker.shelf, k=k, share=share, per_creator=cap)
         at = [one.position for one in listed]
         chosen = at if pool is None else pool.columns[at].tolist()
-        explained = explain(self.views, history, scores, chosen, self.catalogue.facts)
-        reasons = [noted(reason, one) for reason, one in zip(explained, listed, strict=True)]
+        reasons = explain(self.views, history, scores, chosen, self.catalogue.facts, listed)
         scored = (0.5 + 0.5 * final[at] / (1.0 + np.abs(final[at]))).tolist()
         # A group of copies stands where the best-scored of them does, and why is that one's; what is shown is the canonical one.
         names = [items[self.catalogue.shown[item]] for item in chosen]

@@ -71,7 +71,7 @@ def opened(histories: Interactions, pool: Pool | None = None) -> NDArray[np.bool
     if pool is None:
         return histories.met.toarray() == 0
     held = np.ones((1, len(pool)), bool)
-    held[0, pool.holds(np.unique(histories.columns).astype(np.int64))] = False
+    held[0, pool.holds(histories.columns.astype(np.int64))] = False
     return held
 
 

@@ -20,6 +20,7 @@ from avrec_dag.recommend.context import Context
 from avrec_dag.recommend.history import History
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.content import Content
+from avrec_dag.recommend.models.popularity import Popularity
 from avrec_dag.recommend.pool import Pool
 
 MOST_SCORED = 10_000
@@ -66,20 +67,17 @@ class Retriever:
         for component in model.components:
             if isinstance(component, Content):
                 found.append(self._near(component.profiles(history)[0], each))
-            else:
+            elif not isinstance(component, Popularity):  # which is the same for all
                 raw[component.name] = model.raw_of(component, history)
-                found.append(_NONE if component.name == "popularity" else _best(raw[component.name][0], each))
+                found.append(_best(raw[component.name][0], each))
         found += [self._members(self._by_creator, one, each) for one in known.creators]
         found += self._of_context(context, each)
         return Pool.of(np.concatenate(found), self._sample, n, raw)
 
-    def among(self, columns: Columns, history: Interactions) -> Pool | None:
+    def among(self, columns: Columns) -> Pool | None:
         """These items and the sample, for who must know how they suit; None where all are scored."""
-        n, model = len(self.views.items), self.views.model
-        if n <= MOST_SCORED:
-            return None
-        dense = [one for one in model.components if not isinstance(one, Content)]
-        return Pool.of(columns, self._sample, n, {one.name: model.raw_of(one, history) for one in dense})
+        n = len(self.views.items)
+        return None if n <= MOST_SCORED else Pool.of(columns, self._sample, n)
 
     def _near(self, wanted: NDArray[np.float32], each: int) -> Columns:
         length = float(np.linalg.norm(wanted))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avrec_dag.errors import SettingError
 from avrec_dag.recommend.models import weighing
 from avrec_dag.recommend.models.base import Files, Interactions, Model
-from avrec_dag.recommend.models.weighing import COLD_AT, Array, Examples, Weights
+from avrec_dag.recommend.models.weighing import COLD_AT, Array, Examples, Parts, Weights
 from avrec_dag.recommend.pool import Pool, opened
 
 _FILE = "blend.json"
@@ -38,19 +38,6 @@ class BlendSettings:
     cold_share: float = 0.2
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What each component adds to the scores of some people.
-
-    Attributes:
-        values: Component -> (people, items) float32; they add up to the score.
-        factors: Component -> (people, items) float32: by what its raw score is multiplied (a constant per person is taken off besides).
-    """
-
-    values: Mapping[str, Array]
-    factors: Mapping[str, Array]
-
-
 class Blend:
     """A weighted sum of models, which `compose` names; without any, every score is 0.
 
@@ -68,6 +55,7 @@ class Blend:
         self.support = np.zeros(0, np.int64)
         self.weights = Weights.even(0)
         self._placed: tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64] | None] = ((), (), None)
+        self._featured: tuple[tuple[str, ...] | None, NDArray[np.int64], Array] = (None, self.support, np.zeros((0, 3), np.float32))
 
     def compose(self, components: Mapping[str, Model]) -> None:
         """Take these models, fitted or not, in place of any before; what was learned about how to weigh the same ones stays."""
@@ -144,7 +132,7 @@ class Blend:
         stacked = np.stack([np.take_along_axis(one, columns, axis=1) for one in z], axis=2)
         return Examples(
             z=np.where(open_to[:, :, None], stacked, 0).astype(np.float32),
-            items=weighing.item_features(self.support_of(histories.items))[columns],
+            items=self._features_of(histories.items)[columns],
             users=weighing.user_features(np.diff(histories.indptr)),
             open_to=open_to,
             target=np.zeros(len(targets), np.int64),
@@ -167,9 +155,12 @@ class Blend:
         return raw
 
     def _raw(self, component: Model, histories: Interactions, pool: Pool | None) -> Array:
-        if pool is not None and component.name not in pool.raw:
-            return component.score(histories, pool.columns)
-        return self.raw_of(component, histories) if pool is None else pool.raw[component.name][:, pool.columns]
+        if pool is None:
+            return self.raw_of(component, histories)
+        if component.name in pool.raw:
+            return pool.raw[component.name][:, pool.columns]
+        known, place = self.as_known(component, histories)
+        return component.score(known, pool.columns) if place is None else self.raw_of(component, histories)[:, pool.columns]
 
     def as_known(self, component: Model, histories: Interactions) -> tuple[Interactions, NDArray[np.int64] | None]:
         """The histories over the items that a component knows, and (items,) the place of each there, -1 where there is none.
@@ -198,6 +189,14 @@ class Blend:
         place = self._place(items)
         return self.support if place is None else np.append(self.support, 0)[place]
 
+    def _features_of(self, items: tuple[str, ...]) -> Array:
+        """As `weighing.item_features`; worked out once for one order of items, as every list asks."""
+        asked, support, found = self._featured
+        if asked is not items or support is not self.support:
+            found = weighing.item_features(self.support_of(items))
+            self._featured = (items, self.support, found)
+        return found
+
     def parts(self, histories: Interactions, pool: Pool | None = None) -> Parts:
         """What each component adds to the score of each item.
 
@@ -206,17 +205,17 @@ class Blend:
 
         Args:
             histories: Of some people.
-            pool: Score these alone, for one person; its `raw` holds every component but those that score `any_items`.
+            pool: Score these alone, for one person; what its `raw` holds is not worked out again.
         """
         open_to = opened(histories, pool)
         values, factors = {}, {}
-        support = self.support_of(histories.items)
-        weights = self.weights.of(np.diff(histories.indptr), support if pool is None else support[pool.columns])
+        features = self._features_of(histories.items)
+        weights = self.weights.of(np.diff(histories.indptr), features if pool is None else features.take(pool.columns, axis=0))
         for component, weight in zip(self.components, weights, strict=True):
             z, scale = weighing.standardise(self._raw(component, histories, pool), open_to, None if pool is None else pool.stands_for)
             values[component.name] = weight * z
             factors[component.name] = weight * scale[:, None]
-        return Parts(values, factors)
+        return Parts(values, factors, open_to)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> Array:
         """See `Model.score`. Standard scores are over all items that the person has not met, so that all are scored whatever is asked."""

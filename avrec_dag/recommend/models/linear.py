@@ -118,7 +118,9 @@ class Linear:
     def _of_one(self, history: Interactions) -> NDArray[np.float32]:
         """(1, items) scores of one person, of whom every event is on another item."""
         _, columns, weights = self._linked(history)
-        return np.bincount(columns, weights, len(self.items)).astype(np.float32)[None, :]
+        scores = np.zeros((1, len(self.items)), np.float32)
+        np.add.at(scores[0], columns, weights)
+        return scores
 
     def _linked(self, history: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Of each event and each item that it is linked to: the event, the item, and what the event adds there."""

@@ -5,7 +5,7 @@ the sum of weighted standard scores (feature-weighted linear stacking: Sill, Tak
 maximises the likelihood of the held-out item among candidates (conditional logit: McFadden 1974), which is concave: there is one best.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +75,16 @@ class Weights:
 
     theta: NDArray[np.float64]
 
-    def of(self, lengths: NDArray[np.int64], support: NDArray[np.int64]) -> Iterator[Array]:
-        """The weight of each component: (users, items) float32 each, in order; the same for all of somebody without a history."""
-        users, items = user_features(lengths), item_features(support)
-        nobody = lengths[:, None] == 0  # of whom no example tells
-        for one in self.theta.astype(np.float32):
-            yield np.where(nobody, np.float32(1.0), (users @ one) @ items.T)
+    def of(self, lengths: NDArray[np.int64], items: Array) -> Array:
+        """The weight of each component: (components, users, items) float32; the same for all of somebody without a history.
+
+        Args:
+            lengths: (users,) items met by each.
+            items: (items, 3) as `item_features` gives them.
+        """
+        weights = np.asarray(user_features(lengths) @ self.theta.astype(np.float32) @ items.T, np.float32)
+        weights[:, lengths == 0] = 1.0  # of whom no example tells
+        return weights
 
     @classmethod
     def even(cls, components: int) -> "Weights":
@@ -88,6 +92,21 @@ class Weights:
         theta = np.zeros((components, len(USER_FEATURES), len(ITEM_FEATURES)))
         theta[:, 0, 0] = 1.0 / max(components, 1)
         return cls(theta)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What each component adds to the scores of some people.
+
+    Attributes:
+        values: Component -> (people, items) float32; they add up to the score.
+        factors: Component -> (people, items) float32: by what its raw score is multiplied (a constant per person is taken off besides).
+        open_to: (people, items) bool: what each has not met.
+    """
+
+    values: Mapping[str, Array]
+    factors: Mapping[str, Array]
+    open_to: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

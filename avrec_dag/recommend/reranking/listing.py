@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -32,22 +33,26 @@ class Shelf:
         vectors: (items, d) float32 unit content vectors, zeros for an item without content.
         groups: (items,) int64, the group of copies of each.
         creators: (items,) int64, the creator of each, -1 where nobody named one.
-        classes: (items, classes) float32 probabilities, summing to at most 1.
+        all_classes: (items, classes) float32 probabilities, summing to at most 1.
         class_names: One per column of `classes`.
-        columns: Where the vectors of the items stand, where those are of more items.
+        columns: Where the items stand in `vectors` and `all_classes`, where those are of more items.
     """
 
     vectors: NDArray[np.float32]
     groups: NDArray[np.int64]
     creators: NDArray[np.int64]
-    classes: sp.csr_matrix
+    all_classes: sp.csr_matrix
     class_names: tuple[str, ...]
     columns: NDArray[np.int64] | None = None
 
-    def among(self, columns: NDArray[np.int64], *, classes: bool = True) -> "Shelf":
-        """Some of the items, ascending; their vectors stay where they are, and their classes are left out where nobody asks for them."""
-        held = sp.csr_matrix(self.classes[columns]) if classes else sp.csr_matrix((len(columns), len(self.class_names)), dtype=np.float32)
-        return Shelf(self.vectors, self.groups[columns], self.creators[columns], held, self.class_names, columns)
+    def among(self, columns: NDArray[np.int64]) -> "Shelf":
+        """Some of all items, ascending; their vectors stay where they are, and so do their classes until somebody asks for them."""
+        return Shelf(self.vectors, self.groups[columns], self.creators[columns], self.all_classes, self.class_names, columns)
+
+    @cached_property
+    def classes(self) -> sp.csr_matrix:
+        """(items, classes) float32 probabilities of the items."""
+        return self.all_classes if self.columns is None else sp.csr_matrix(self.all_classes[self.columns])
 
     def content(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of the items at some positions."""
@@ -121,9 +126,9 @@ class Reranker:
         """How much variety one person gets, in [0, 1]."""
         return strength(knobs.variety_share, liked, self.shelf.vectors, self.usual, personal=knobs.personal)
 
-    def among(self, pool: Pool, knobs: Knobs) -> "Reranker":
-        """Over the items of a pool, for lists under these knobs; histories stay over all."""
-        return Reranker(self.shelf.among(pool.columns, classes=knobs.calibration > 0), self.usual, self.shelf, pool.stands_for)
+    def among(self, pool: Pool) -> "Reranker":
+        """Over the items of a pool; histories stay over all."""
+        return Reranker(self.shelf.among(pool.columns), self.usual, self.shelf, pool.stands_for)
 
     def listed(self, scores: NDArray[np.floating], liked: sp.csr_matrix, k: int, knobs: Knobs) -> list[Listed]:
         """Choose at most k items.
