@@ -24,7 +24,7 @@ _AT_REST = timedelta(minutes=1)
 INGEST_TABLES = (
     "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "transcripts", "screen_text",
     "text_embeddings", "fused_features", "technical_quality", "fingerprints",
-    "moderation",
+    "moderation", "content_classes",
 )  # fmt: skip
 TRAIN_TABLES = (
     "duplicates", "label_corrections", "labels", "fusion_model", "classifier_candidate", "classifier_decision",
@@ -40,7 +40,9 @@ RECOMMEND_TABLES = (
 BY_DAY = {"ingest_and_embed": INGEST_TABLES, "collect_feedback": COLLECT_TABLES, "classify": CLASSIFY_TABLES}
 """Job -> the tables it writes, of the jobs that work on one day."""
 ingest_and_embed = dg.define_asset_job(
-    "ingest_and_embed", dg.AssetSelection.assets(*INGEST_TABLES), description="Everything that one day's uploads are by themselves."
+    "ingest_and_embed",
+    dg.AssetSelection.assets(*INGEST_TABLES),
+    description="Everything that one day's uploads are by themselves, and their classes.",
 )
 collect_feedback = dg.define_asset_job(
     "collect_feedback",
@@ -65,7 +67,7 @@ recommend = dg.define_asset_job(
 JOBS = [ingest_and_embed, collect_feedback, train_classifier, classify, recommend]
 
 
-@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job=ingest_and_embed, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def media_arrivals(context: dg.SensorEvaluationContext, store: Store, media: Media) -> dg.SensorResult | dg.SkipReason:
     """Uploads and sidecars that came, changed or left: a run for each of their days, once the day is at rest."""
     at_s, now = time.time(), datetime.now(UTC).date()
@@ -118,11 +120,11 @@ def _recorded(instance: dg.DagsterInstance, days: Collection[str]) -> dict[str, 
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[ingest_and_embed, collect_feedback, train_classifier, classify],
     request_jobs=[train_classifier, classify, recommend],
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=2,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """After uploads their classes, after training the classes it changed, and when all is quiet the lists, once."""
+    """After the first uploads a training, after a training the classes it changed, and when all is quiet the lists, once."""
     run = context.dagster_run
     if DRIVEN in run.tags:
         yield dg.SkipReason(f"its starter ({run.tags[DRIVEN]}) sees to what follows")
@@ -132,21 +134,17 @@ def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[d
 
 
 def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -> Iterator[dg.RunRequest]:
-    by = _catching_up(run)
     trained = store.ledger.counts("content_classifier").ok > 0
-    quiet = not _under_way(instance, catching_up=bool(by))
+    quiet = not _under_way(instance, catching_up=bool(_catching_up(run)))
     days: list[str] = []
-    if run.job_name == ingest_and_embed.name and trained:
-        days = [run.tags["dagster/partition"]]
-    elif run.job_name == ingest_and_embed.name:
+    if run.job_name == ingest_and_embed.name and not trained:
         if quiet:
             yield dg.RunRequest(run_key=f"first:{run.run_id}", job_name=train_classifier.name)
         return
-    elif run.job_name == train_classifier.name:
-        by = "training"
+    if run.job_name == train_classifier.name:
         days = [day for day in store.ledger.partitions("fused_features") if _to_classify(store, day)]
     for day in days:
-        tags = backfilling.tags(day, by) if by else {}
+        tags = backfilling.tags(day, "training")
         yield dg.RunRequest(run_key=f"{day}:{run.run_id}", job_name=classify.name, partition_key=day, tags=tags)
     if quiet and not days:
         yield dg.RunRequest(run_key=f"lists:{run.run_id}", job_name=recommend.name)

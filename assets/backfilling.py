@@ -33,6 +33,14 @@ class Due:
     day: str
     why: Mapping[str, str]
 
+    def tables(self, tables: Collection[str]) -> list[str]:
+        """Those of the job's tables that are behind, and those that are computed from them: the rest stays as it is."""
+        chosen = set(self.why)
+        for name, step in graph.STEPS.items():  # parents come before their children
+            if name in tables and not chosen.isdisjoint(step.parents):
+                chosen.add(name)
+        return [name for name in tables if name in chosen]
+
 
 def due(
     instance: dg.DagsterInstance,

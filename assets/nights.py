@@ -43,7 +43,12 @@ def nightly_catch_up(context: dg.ScheduleEvaluationContext, store: Store, media:
     )
     night = f"{context.scheduled_execution_time:%Y-%m-%d}"
     return [
-        dg.RunRequest(run_key=f"{one.day}:{night}", partition_key=one.day, tags=backfilling.tags(one.day, "planner"))
+        dg.RunRequest(
+            run_key=f"{one.day}:{night}",
+            partition_key=one.day,
+            tags=backfilling.tags(one.day, "planner"),
+            asset_selection=[dg.AssetKey(table) for table in one.tables(INGEST_TABLES)],
+        )
         for one in todo[:_MOST_DAYS]
     ] or dg.SkipReason("every day is complete")
 

@@ -1,5 +1,8 @@
 """Where batches of items are computed, and by which encoders."""
 
+import os
+from collections.abc import Mapping
+
 import dagster as dg
 from pydantic import PrivateAttr
 
@@ -11,6 +14,11 @@ from avrec_dag.limits import Limits
 from avrec_dag.recommend.model import DEFAULT
 from avrec_dag.steps import Step
 from resources.workers import mark, release_lost
+
+GIVES_WAY = 10
+"""Niceness of processes that catch up: what is live goes first on the same cores, too."""
+_LAUNCHED = ".dagster/grpc_info"
+_CATCHES_UP = ("avrec/backfill", "dagster/backfill")
 
 
 class Compute(dg.ConfigurableResource):
@@ -54,7 +62,9 @@ class Compute(dg.ConfigurableResource):
         return advance(ledger, self._running, step, partition, task, plan=plan, run_id=run_id, guard=guard)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Say which machine works on the run, and take back the pool slots of runs that were killed."""
+        """Give way to what is live, say which machine works on the run, and take back the pool slots of runs that were killed."""
+        if context.run is not None and gives_way(context.run.tags):
+            os.nice(GIVES_WAY)
         if context.instance is None:
             return
         if context.run is not None and context.instance.has_run(context.run.run_id):
@@ -66,3 +76,8 @@ class Compute(dg.ConfigurableResource):
         running, self._running = self._running, None
         if running is not None:
             running.close()
+
+
+def gives_way(tags: Mapping[str, str]) -> bool:
+    """Whether a run catches up in a process of its own; a person who waits for a command, whose process lives on, is not slowed down."""
+    return _LAUNCHED in tags and any(tag in tags for tag in _CATCHES_UP)

@@ -133,16 +133,12 @@ def test_uploads_are_followed_by_the_first_training_where_there_is_no_classifier
     library.close()
 
 
-def test_uploads_are_followed_by_the_classes_of_their_day(trained, instance):
-    assert follow(trained, recorded(trained, instance, "ingest_and_embed", DONE, **A_DAY), instance) == [("classify", DAYS[0])]
-
-
 def test_training_is_followed_by_the_days_whose_classes_it_changed(trained, instance):
     assert follow(trained, recorded(trained, instance, "train_classifier", DONE), instance) == [("classify", DAYS[0])]
 
 
-def test_classes_and_feedback_are_followed_by_the_lists_once_all_is_quiet(trained, instance):
-    for job in ("classify", "collect_feedback"):
+def test_uploads_classes_and_feedback_are_followed_by_the_lists_once_all_is_quiet(trained, instance):
+    for job in ("ingest_and_embed", "classify", "collect_feedback"):
         assert follow(trained, recorded(trained, instance, job, DONE, **A_DAY), instance) == [("recommend", None)]
     recorded(trained, instance, "ingest_and_embed", STARTED)
     assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY), instance) == []
@@ -155,12 +151,11 @@ def test_a_backfill_holds_back_no_lists_of_what_is_live_and_has_its_own_when_it_
     assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY, **backfill), instance) == []
 
 
-def test_what_a_backfill_or_a_training_leads_to_comes_after_what_is_live(trained, instance):
-    for job, tags in (("ingest_and_embed", {**A_DAY, "avrec/backfill": "planner"}), ("train_classifier", {}), ("ingest_and_embed", A_DAY)):
-        (asked,) = requests(trained, recorded(trained, instance, job, DONE, **tags), instance)
-        assert asked.job_name == "classify"
-        assert (int(asked.tags.get("dagster/priority", "0")) < 0) == (tags != A_DAY)
-        assert ("avrec/backfill" in asked.tags) == (tags != A_DAY)
+def test_what_a_training_leads_to_comes_after_what_is_live(trained, instance):
+    (asked,) = requests(trained, recorded(trained, instance, "train_classifier", DONE), instance)
+    assert asked.job_name == "classify"
+    assert int(asked.tags["dagster/priority"]) < 0
+    assert "avrec/backfill" in asked.tags
 
 
 def test_the_command_line_sees_to_what_follows_its_own_runs(trained, instance):

@@ -14,6 +14,7 @@ from assets import automation, backfilling, graph, nights
 from assets.automation import INGEST_TABLES
 from avrec_dag import synthetic
 from avrec_dag.cli.app import app
+from avrec_dag.expectations import RULES
 from tests.made_runs import DAYS, Library, made_runs
 from tests.test_definitions import ROOT
 
@@ -153,6 +154,19 @@ def test_what_the_ledger_sees_is_asked_for_as_well(library):
         assert why[DAYS[0]] == {"raw_media": backfilling.BEHIND}
     finally:
         path.write_text(before)
+
+
+def test_after_a_new_version_of_one_step_a_day_runs_that_table_and_what_is_computed_from_it_with_their_checks(library):
+    made(library.instance, "audio_embeddings", DAYS[0], code="older")
+    (asked,) = [one for one in night(library) if one.partition_key == DAYS[0]]
+    expected = ["audio_embeddings", "fused_features", "content_classes"]
+    assert [key.to_user_string() for key in asked.asset_selection] == expected
+    job = library.defs.resolve_job_def("ingest_and_embed")
+    result = job.execute_in_process(partition_key=DAYS[0], asset_selection=asked.asset_selection, instance=library.instance)
+    assert {one.asset_key.to_user_string() for one in result.get_asset_materialization_events()} == set(expected)
+    checked = {(one.asset_key.to_user_string(), one.check_name) for one in result.get_asset_check_evaluations()}
+    assert checked == {(name, rule.name) for name in expected for rule in RULES[name]}
+    assert backfilling.due(library.instance, "ingest_and_embed", INGEST_TABLES, DAYS[:1]) == []
 
 
 def condition_asks(instance: dg.DagsterInstance, at: datetime, cursor: object = None, *, code: str = "1") -> tuple[set[str], object]:

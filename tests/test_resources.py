@@ -12,7 +12,7 @@ from avrec_dag.media.sampling import Sampling
 from avrec_dag.s3 import Access
 from avrec_dag.steps import graph
 from resources import profiles
-from resources.compute import Compute
+from resources.compute import Compute, gives_way
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.profiles import Settings
@@ -199,3 +199,11 @@ def test_the_slot_of_a_living_run_is_left_alone(tmp_path, monkeypatch):
     with dg.DagsterInstance.get() as instance:
         assert dg.materialize([busy], instance=instance).success
     assert released == []
+
+
+@pytest.mark.parametrize("tag", ["avrec/backfill", "dagster/backfill"])
+def test_a_launched_run_that_catches_up_gives_way_and_a_command_or_a_live_run_does_not(tag):
+    launched = {".dagster/grpc_info": "{}"}
+    assert gives_way({tag: "planner", **launched})
+    assert not gives_way({tag: "command"})
+    assert not gives_way(launched)

@@ -71,7 +71,8 @@ def catch_up(runner: Runner, library: Library, due: Sequence["Due"], *, announce
     for place, one in enumerate(due, 1):
         announce(f"{place} of {len(due)}: {one.job} {one.day}")
         inputs = [f"{one.day}={changes.event_digest(library, one.day)}"] if one.job == COLLECT else ()
-        flow.runs.append(runner.run(one.job, one.day, inputs=inputs, catching_up=True))
+        tables = one.tables(runner.steps(one.job))
+        flow.runs.append(runner.run(one.job, one.day, inputs=inputs, catching_up=True, tables=tables))
     if not _stopped(flow):
         _run(library, runner, flow, (_train, _classify, _recommend), (), announce)
     return flow

@@ -123,7 +123,9 @@ class Runner:
             if (status := one.latest_execution_status.value) in ("SUCCEEDED", "FAILED")
         ]
 
-    def run(self, job: str, partition: str = "", *, inputs: Sequence[str] = (), catching_up: bool = False) -> Ran:
+    def run(
+        self, job: str, partition: str = "", *, inputs: Sequence[str] = (), catching_up: bool = False, tables: Sequence[str] = ()
+    ) -> Ran:
         """Run one job in this process and say what it did; a step's failure is told, not raised.
 
         Args:
@@ -131,6 +133,7 @@ class Runner:
             partition: Its day; empty for the whole library.
             inputs: What it reads; see `state`.
             catching_up: Mark it as a backfill, of which the daemons run few at once.
+            tables: Only these of its tables; empty: all.
 
         Raises:
             KeyboardInterrupt: The run was stopped; what it had written is kept.
@@ -141,6 +144,7 @@ class Runner:
             result = self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
                 partition_key=partition or None,
+                asset_selection=[dg.AssetKey(table) for table in tables] or None,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
                 tags=self._tags | (self._catching_up if catching_up else {}),

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
@@ -182,6 +181,8 @@ def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
             it on what a component counts for everyone and everything.
         steps: Iterations at most.
     """
+    from scipy.optimize import Bounds, minimize  # a third of a second of every command and run
+
     people, candidates, components = examples.z.shape
     features = examples.items.shape[2]
     crossed = (examples.z[:, :, :, None] * examples.items[:, :, None, :]).reshape(people, candidates, components * features)
@@ -209,8 +210,8 @@ def learn(examples: Examples, *, l2: float, steps: int = 200) -> Weights:
     # Holding likes out makes what is held out look less popular than it is: few examples would count a component the wrong way round.
     least = np.full(shape, -np.inf)
     least[:, 0, 0] = 0.0
-    bounds = scipy.optimize.Bounds(least.ravel(), np.inf)
-    found = scipy.optimize.minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+    bounds = Bounds(least.ravel(), np.inf)
+    found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
     return Weights(found.x.reshape(shape))
 
 
