@@ -59,7 +59,8 @@ class Settings:
         log: AVREC_LOG: how the library logs to stderr, text or json; empty: not at all but for warnings.
         retention: AVREC_RETENTION: how many days feedback and histories of evaluations are kept, `feedback_events=365`.
         experiment: AVREC_EXPERIMENT: arms that differ in their lists, and who is in which: a JSON file or its text; none where it is empty.
-        service: AVREC_KEYS, _CURSOR_KEY, _RATE, _CORS, _OIDC_ISSUER, _OIDC_AUDIENCE, _STREAM: who may ask the service, how it sends films.
+        service: AVREC_KEYS, _CURSOR_KEY, _RATE, _CORS, _OIDC_ISSUER, _OIDC_AUDIENCE, _STREAM, _HEADERS_S and _BODY_S: who may ask
+            the service, how it sends films, how long it waits for a request.
         sampling: AVREC_FRAMES_PER_SECOND, _PER_SHOT, _CAP, _LONG_SIDE_PX and _JPEG_QUALITY.
     """
 

@@ -21,6 +21,8 @@ class Service:
         issuer: AVREC_OIDC_ISSUER: whose tokens open it, too; empty: nobody's.
         audience: AVREC_OIDC_AUDIENCE: for whom those must be.
         stream: AVREC_STREAM: how uploads on S3 are sent: redirect, or through.
+        headers_s: AVREC_HEADERS_S: the headers of a request have so long to arrive.
+        body_s: AVREC_BODY_S: and so long its body.
     """
 
     keys: str = "var/keys.db"
@@ -30,6 +32,8 @@ class Service:
     audience: str = ""
     stream: str = "redirect"
     cursor_key: str = field(default="", repr=False)
+    headers_s: float = 10.0
+    body_s: float = 60.0
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Service":
@@ -46,6 +50,8 @@ class Service:
             env.get("AVREC_OIDC_AUDIENCE", "").strip(),
             read(env, "AVREC_STREAM", one_of(_STREAMS), f"one of {', '.join(_STREAMS)}", cls.stream),
             env.get("AVREC_CURSOR_KEY", "").strip(),
+            read(env, "AVREC_HEADERS_S", within(float, 0.1, 3600), "seconds from 0.1 to 3600", cls.headers_s),
+            read(env, "AVREC_BODY_S", within(float, 0.1, 3600), "seconds from 0.1 to 3600", cls.body_s),
         )
 
 

@@ -1,13 +1,18 @@
-"""The service over a library, started by the real command and stopped again: for a test or a bench."""
+"""The service over a library, started by the real command and stopped again, or in a thread: for a test or a bench."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
+
+import uvicorn
 
 from tests.made_dagster_dev import free_port
 from tests.small_library import Place
@@ -66,3 +71,18 @@ def workers_of(running: subprocess.Popen[bytes]) -> list[int]:
     """Process ids of the workers of a service."""
     told = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
     return [int(one) for one in told if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+@contextmanager
+def in_a_thread(app: Any, **options: Any) -> Iterator[str]:
+    """The address of an application that uvicorn serves, with these settings of its own, for as long as the block lasts."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", **options))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=30)

@@ -1,15 +1,12 @@
 """The service against its own description (schemathesis), over real HTTP."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from avrec_dag.serving.app import create_app
 from bench.fuzz_service import fuzz
+from tests.made_service import in_a_thread
 from tests.small_library import Small
 
 
@@ -21,16 +18,8 @@ def library(small, tmp_path) -> Small:
 @pytest.fixture
 def address(library) -> Iterator[str]:
     log = library.log
-    server = uvicorn.Server(uvicorn.Config(create_app(library.ledger, library.blobs, library.source, log), log_level="error"))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=30)
+    with in_a_thread(create_app(library.ledger, library.blobs, library.source, log)) as there:
+        yield there
     log.close()
 
 

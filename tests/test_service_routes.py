@@ -165,10 +165,9 @@ def test_a_failure_that_nobody_foresaw_is_a_500_without_a_trace_and_the_log_has_
     assert "content-security-policy" in answer.headers
 
 
-def test_a_body_that_drips_in_is_given_up(client, monkeypatch):
+def test_a_body_that_drips_in_is_given_up():
     import asyncio
 
-    monkeypatch.setattr(guard, "PATIENCE_S", 0.05)
     sent = []
 
     async def receive() -> dict:
@@ -182,7 +181,7 @@ def test_a_body_that_drips_in_is_given_up(client, monkeypatch):
         raise AssertionError("the route was asked")
 
     scope = {"type": "http", "method": "POST", "path": "/v1/feedback", "headers": []}
-    asyncio.run(guard.Guard(unreached)(scope, receive, send))
+    asyncio.run(guard.Guard(unreached, body_s=0.05)(scope, receive, send))
     assert sent[0]["status"] == 408
 
 

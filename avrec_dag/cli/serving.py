@@ -16,15 +16,18 @@ GRACE_S = 20
 """After SIGTERM nothing new is accepted, and what was accepted has so long to be answered."""
 
 
-def run(host: str, port: int, workers: int) -> None:
+def run(host: str, port: int, workers: int, headers_s: float) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
         host: The address.
         port: The port; 0: any.
         workers: So many processes; of several, each that dies is started again, and all end with this one.
+        headers_s: The headers of a request have so long to arrive.
     """
     import uvicorn
+
+    from avrec_dag.serving.connections import prompt
 
     os.environ["AVREC_CURSOR_KEY"] = os.environ.get("AVREC_CURSOR_KEY") or secrets.token_hex(32)  # the same for all workers
     with tempfile.TemporaryDirectory(prefix="avrec-serve-") as folder:
@@ -36,6 +39,8 @@ def run(host: str, port: int, workers: int) -> None:
             host=host,
             port=port,
             workers=workers,
+            http=prompt(headers_s),
+            ws="none",
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -65,6 +70,7 @@ def app() -> "FastAPI":
         access=library.access,
         through=settings.service.stream == "through",
         cursor_key=settings.service.cursor_key,
+        body_s=settings.service.body_s,
     )
 
 

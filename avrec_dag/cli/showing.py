@@ -40,4 +40,4 @@ def serve(
     library.access.refuse_open_to_others(host)
     who = "open: everybody on this machine may do everything, until the first `avrec keys add`" if library.access.open else "keys wanted"
     output.say(f"http://{host}:{port}  ({who}; Ctrl-C ends it)")
-    run(host, port, workers)
+    run(host, port, workers, library.settings.service.headers_s)

@@ -23,7 +23,7 @@ from avrec_dag.serving.access import Access
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
 from avrec_dag.serving.cursors import BadCursorError, OldCursorError
 from avrec_dag.serving.experiments import Trial
-from avrec_dag.serving.guard import Guard
+from avrec_dag.serving.guard import BODY_S, Guard
 from avrec_dag.serving.live import Live
 from avrec_dag.serving.turns import Lane, Turns
 from avrec_dag.storage import Blobs
@@ -80,6 +80,7 @@ def create_app(
     access: Access | None = None,
     through: bool = False,
     cursor_key: str = "",
+    body_s: float = BODY_S,
 ) -> FastAPI:
     """The service over one library.
 
@@ -95,6 +96,7 @@ def create_app(
         access: Who may ask for what; None: whoever can reach it, for everything.
         through: Send the bytes of uploads on S3 through this process, in place of an address there.
         cursor_key: What cursors are signed with; empty: a key that ends with this process.
+        body_s: The body of a request has so long to arrive.
 
     Raises:
         SettingError: The knobs of an arm do not go with `knobs`.
@@ -118,7 +120,7 @@ def create_app(
     )
     answers, events, counted = Lane(max(2, os.cpu_count() or 2), 128, 10.0), Lane(8, 256, 30.0), observing.Counted()
     app.add_middleware(Turns, answers=answers, events=events)
-    app.add_middleware(Guard, access=access, films_from="" if through else media.origin(source))
+    app.add_middleware(Guard, access=access, films_from="" if through else media.origin(source), body_s=body_s)
     if access is not None and access.origins:
         app.add_middleware(CORSMiddleware, allow_origins=access.origins, **_CROSS_ORIGIN)
     app.add_middleware(observing.Observed, counted=counted)

@@ -15,7 +15,7 @@ MOST_FILE_BYTES, FILES_AT = 32_000_000, "/v1/search"
 """A picture, sound or clip to search by, and where it is sent; nothing larger is taken anywhere."""
 MOST_HELD_BYTES = 8 * MOST_FILE_BYTES
 """Of all bodies that are in memory at one time."""
-PATIENCE_S = 60.0
+BODY_S = 60.0
 """A body has so long to arrive, however small its pieces."""
 _AGAIN, _ENDS = {"Retry-After": str(RETRY_AFTER_S)}, {"Connection": "close"}
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -25,17 +25,18 @@ class Guard:
     """ASGI middleware around everything else.
 
     Answers 413 to a body over `MOST_BYTES` (a file: `MOST_FILE_BYTES`), by what it says of itself or else counted as it arrives, 408 to
-    one that takes longer than `PATIENCE_S`, and 500 without a trace where a route fails; adds the headers. Who may not ask is turned
+    one that takes longer than `body_s`, and 500 without a trace where a route fails; adds the headers. Who may not ask is turned
     away before their body is read.
 
     Args:
         app: What it protects.
         access: Who may ask for what; None: whoever can reach it, for everything.
         films_from: Origin of the films and pictures that are not sent from here; empty: there are none.
+        body_s: A body has so long to arrive.
     """
 
-    def __init__(self, app: ASGIApp, access: Access | None = None, films_from: str = "") -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: Access | None = None, films_from: str = "", body_s: float = BODY_S) -> None:
+        self._app, self._access, self._body_s = app, access, body_s
         self._headers = _headers(films_from)
         self._held_bytes = 0
 
@@ -69,10 +70,10 @@ class Guard:
         if _announced(scope) > most:
             return _too_large(most)
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._body_s):
                 return await self._gather(receive, body, most)
         except TimeoutError:
-            return Refusal(408, f"the request took longer than {PATIENCE_S:.0f} s to arrive: send it again", _ENDS)
+            return Refusal(408, f"the request took longer than {self._body_s:g} s to arrive: send it again", _ENDS)
 
     async def _gather(self, receive: Receive, body: bytearray, most: int) -> Refusal | None:
         more = True
