@@ -53,11 +53,13 @@ def started(
         return subprocess.Popen(command, env={**os.environ, **env}, cwd=folder, stderr=told, start_new_session=group)
 
 
-def wait_until_ready(address: str, running: subprocess.Popen[bytes], *, within_s: float = 300.0, route: str = "/readyz") -> None:
+def wait_until_ready(
+    address: str, running: subprocess.Popen[bytes] | None = None, *, within_s: float = 300.0, route: str = "/readyz"
+) -> None:
     """Until a route answers; RuntimeError where the process ends first, or takes too long."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        if running.poll() is not None:
+        if running and running.poll() is not None:
             raise RuntimeError(f"the service ended with {running.returncode} before it answered")
         try:
             urlopen(address + route, timeout=5).close()
