@@ -157,13 +157,17 @@ def test_only_the_strongest_weights_towards_an_item_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("block", "looked_up", "triangles", "sources"), [(1, 1, 1, 4), (100, 30, 17, 4), (200, 1000, 50, 9), (10**6, 10**6, 10**6, 1000)]
+    ("block", "looked_up", "triangles", "columns", "sources"),
+    [(1, 1, 1, 1, 4), (100, 30, 17, 7, 4), (200, 1000, 50, 29, 9), (10**6, 10**6, 10**6, 10**6, 1000)],
 )
-def test_the_restricted_solution_is_exact_within_the_sources_with_the_largest_gain(block, looked_up, triangles, sources, monkeypatch):
-    for name, cells in (("_BLOCK", block), ("_LOOKED_UP_AT_ONCE", looked_up), ("_TRIANGLES", triangles)):
+def test_the_restricted_solution_is_exact_within_the_sources_with_the_largest_gain(
+    block, looked_up, triangles, columns, sources, monkeypatch
+):
+    at_once = {"_BLOCK": block, "_LOOKED_UP_AT_ONCE": looked_up, "_TRIANGLES": triangles, "_COLUMNS_AT_ONCE": columns}
+    for name, cells in at_once.items():
         monkeypatch.setattr(restricted, name, cells)
     together, after, g, c = sums(3)
-    found = restricted.solve(together, after, l2=2.0, sources=sources).toarray()
+    found = restricted.solve(together, lambda start, end: sp.csc_matrix(after[:, start:end]), l2=2.0, sources=sources).toarray()
     gain = c**2 / (np.diag(g) + 2.0)[:, None]
     for item in range(len(g)):
         used = np.flatnonzero(found[:, item])

@@ -75,7 +75,11 @@ class Ease:
             return regression.autoencoder(lower, l2=settings.l2)
         others = sp.csr_matrix(self.gram - sp.diags_array(self.gram.diagonal()))
         others.eliminate_zeros()
-        return restricted.solve(lower, others, l2=settings.l2, sources=settings.sources)
+
+        def towards(start: int, end: int) -> sp.csc_matrix:
+            return sp.csc_matrix(others[start:end].transpose())  # its columns are its rows
+
+        return restricted.solve(lower, towards, l2=settings.l2, sources=settings.sources)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""

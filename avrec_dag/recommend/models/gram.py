@@ -51,15 +51,15 @@ class Pairs:
             decay: In (0, 1].
             window: How many events back count, at least 1.
         """
-        liked, n = data.only(data.weights > 0), len(data.items)
+        positive, n = data.weights > 0, len(data.items)
+        liked = data if positive.all() else data.only(positive)
         pairs = _Later.of(liked, decay, window)
-        # One row of events, turned over: those on one item after those on another.
-        events = sp.csr_matrix((np.arange(len(liked)), liked.columns, [0, len(liked)]), shape=(1, n)).tocsc()
+        events, starts = grouped(liked.columns, n)
         most = pairs.most
         lower, upper, after = _Rows.room(n, most), _Rows.room(n, most), _Rows.room(n, most)
-        for start, end in portions(np.diff(events.indptr).astype(np.int64) * (pairs.window + 1), _CELLS_AT_ONCE):
-            first = events.indptr[start : end + 1].astype(np.int64)
-            cells = pairs.summed(events.data[first[0] : first[-1]].astype(np.int64), first - first[0])
+        for start, end in portions(np.diff(starts) * (pairs.window + 1), _CELLS_AT_ONCE):
+            first = starts[start : end + 1]
+            cells = pairs.summed(events[first[0] : first[-1]].astype(np.int64), first - first[0])
             below = cells.indices <= np.repeat(np.arange(start, end), np.diff(cells.indptr))
             lower.add(start, cells, cells.data.real, below)
             upper.add(start, cells, cells.data.real, ~below)
@@ -79,6 +79,13 @@ class Pairs:
             rows = np.concatenate([matrix.indptr, np.full(n - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype)])
             grown.append(sp.csr_matrix((matrix.data, matrix.indices, rows), shape=(n, n)))
         return replace(self, together=grown[0], after=grown[1])
+
+
+def grouped(items: NDArray[np.integer], n: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """Where each of n items stands, ascending, one item after the other; and (n + 1,) where those of each start."""
+    order = np.arange(len(items), dtype=sp.get_index_dtype(maxval=len(items)))
+    turned = sp.csr_matrix((order, items, [0, len(items)]), shape=(1, n)).tocsc()  # counts, where a sort would compare
+    return turned.data, turned.indptr.astype(np.int64)
 
 
 def portions(sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:

@@ -32,7 +32,9 @@ def checked(data: Interactions, items: tuple[str, ...] | None = None) -> Interac
 
 def places(data: Interactions) -> NDArray[np.int64]:
     """(events,) how many events of the same person are newer: 0 is the newest."""
-    return np.repeat(data.indptr[1:], np.diff(data.indptr)) - 1 - np.arange(len(data))
+    newer = np.repeat(data.indptr[1:] - 1, np.diff(data.indptr))
+    newer -= np.arange(len(data))
+    return newer
 
 
 def recent(data: Interactions, decay: float) -> sp.csr_matrix:

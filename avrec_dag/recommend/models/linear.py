@@ -83,14 +83,16 @@ class Linear:
         return Pairs.of(some, decay=self.settings.decay, window=self.settings.window)
 
     def _solved(self) -> sp.csr_matrix:
-        settings, together = self.settings, self.pairs.together
-        # By column, as it is solved by column: the other way round is then the rows as they are, and the whole is turned over once.
-        after = sp.csc_matrix(self.pairs.after)
-        if settings.backward:
-            after = after + settings.backward * self.pairs.after.transpose()
+        settings, together, after = self.settings, self.pairs.together, self.pairs.after
+        by_column = after.tocsc()  # as it is solved; the other way round is then the rows as they are
+
+        def towards(start: int, end: int) -> sp.csc_matrix:
+            columns = by_column[:, start:end]
+            return columns + settings.backward * after[start:end].transpose() if settings.backward else columns
+
         if len(self.items) <= settings.exact_items:
-            return regression.solve(together, after, l2=settings.l2)
-        return restricted.solve(together, after, l2=settings.l2, sources=settings.sources)
+            return regression.solve(together, towards(0, len(self.items)), l2=settings.l2)
+        return restricted.solve(together, towards, l2=settings.l2, sources=settings.sources)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""

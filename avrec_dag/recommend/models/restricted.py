@@ -1,6 +1,6 @@
 """Ridge regressions towards every item, each from its best sources alone: for more items than a dense inverse can hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from avrec_dag.recommend.models.gram import portions
+from avrec_dag.recommend.models.gram import grouped, portions
 
 _BLOCK = 1 << 21
 """Cells of G that lie open at once, 8 MB: looking them up at random stays within the processor's cache, however many items there are."""
@@ -17,9 +17,14 @@ _TRIANGLES = 1 << 27
 """Cells of all systems that wait to be solved, 512 MB."""
 _CELLS_AT_ONCE = 1 << 19
 _SOURCES_AT_ONCE = 1 << 20
+_COLUMNS_AT_ONCE = 1 << 10
 
 
-def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: float, sources: int) -> sp.csr_matrix:
+Columns = Callable[[int, int], sp.csc_matrix]
+"""From which column to which of an (items, items) matrix -> (items, so many columns)."""
+
+
+def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -> sp.csr_matrix:
     """Solve (G + l2 I) B = C for each column within the sources that alone would explain it best, a small dense system each.
 
     The restriction of SLIM to chosen columns (fsSLIM; Ning and Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems",
@@ -27,7 +32,7 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: 
 
     Args:
         together: (items, items) the lower triangle of G.
-        after: (items, items) C; quicker by column.
+        after: What gives some columns of C, which is thus never there as a whole.
         l2: Above 0.
         sources: At most so many per item.
 
@@ -42,19 +47,29 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: 
     gram = _moved(together, place)
     chosen = _Chosen.of(after, place, diagonal + l2, sources)
     counts = np.diff(chosen.indptr)
-    spans = portions(counts * (counts - 1) // 2, _TRIANGLES)  # whose triangles keep to the memory for them
-    parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2) for start, end in spans]
+    triangles = counts * (counts - 1) // 2
+    spans = list(portions(triangles, _TRIANGLES))  # whose triangles keep to the memory for them
+    room = np.empty(max((triangles[start:end].sum() for start, end in spans), default=0), np.float32)
+    parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2, room) for start, end in spans]
     columns = np.repeat(np.arange(n), counts)
     return sp.csr_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), (order[chosen.sources], columns)), shape=(n, n))
 
 
 def _moved(together: sp.csr_matrix, place: NDArray[np.int64]) -> sp.csr_matrix:
-    """The cells of G below the diagonal, float32, with every item at its place."""
-    cells, narrow = sp.coo_matrix(together), place.astype(np.int32)
-    row, column = narrow[cells.row], narrow[cells.col]
-    below = row != column
-    row, column, values = row[below], column[below], cells.data[below].astype(np.float32)
-    return sp.csr_matrix((values, (np.maximum(row, column), np.minimum(row, column))), shape=together.shape)
+    """The cells of G below the diagonal, float32, with every item at its place, those of a row in any order."""
+    narrow, counts, filled = place.astype(np.int32), np.diff(together.indptr), 0
+    row, column, values = np.empty(together.nnz, np.int32), np.empty(together.nnz, np.int32), np.empty(together.nnz, np.float32)
+    for start, end in portions(counts, _SOURCES_AT_ONCE):
+        cells = slice(together.indptr[start], together.indptr[end])
+        one, other = np.repeat(narrow[start:end], counts[start:end]), narrow[together.indices[cells]]
+        below = one != other
+        span = slice(filled, filled + np.count_nonzero(below))
+        row[span], column[span] = np.maximum(one, other)[below], np.minimum(one, other)[below]
+        values[span] = together.data[cells][below]
+        filled = span.stop
+    moved = sp.coo_matrix((values[:filled], (row[:filled], column[:filled])), shape=together.shape)
+    moved.has_canonical_format = True  # no cell is there twice, so that none has to be sorted to be found
+    return moved.tocsr()
 
 
 @dataclass(frozen=True)
@@ -66,24 +81,27 @@ class _Chosen:
     indptr: NDArray[np.int64]
 
     @classmethod
-    def of(cls, after: sp.csr_matrix | sp.csc_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
-        columns = sp.csc_matrix(after)
-        indptr = columns.indptr.astype(np.int64)
-        counts = np.diff(indptr)
-        kept = np.zeros(len(columns.data), bool)
-        for start, end in portions(counts, _SOURCES_AT_ONCE):
-            cells = slice(indptr[start], indptr[end])
-            gain = (columns.data[cells] ** 2 / scale[columns.indices[cells]]).astype(np.float32)
-            kept[cells] = _best(gain, counts[start:end], most)
-        ends = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
-        rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
-        rows.sort_indices()
-        return cls(rows.indices.astype(np.int64), rows.data, ends)
+    def of(cls, after: Columns, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
+        n = len(place)
+        parts = [_best_rows(after(start, min(start + _COLUMNS_AT_ONCE, n)), place, scale, most) for start in range(0, n, _COLUMNS_AT_ONCE)]
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate([[0], *(np.diff(part.indptr) for part in parts)]))[1:]])
+        sources = np.concatenate([np.zeros(0, np.int64), *(part.indices for part in parts)])
+        return cls(sources, np.concatenate([np.zeros(0, np.float32), *(part.data for part in parts)]), indptr)
 
     def of_items(self, start: int, end: int) -> Self:
         """Those of some items in a row."""
         cells = slice(self.indptr[start], self.indptr[end])
         return type(self)(self.sources[cells], self.values[cells], self.indptr[start : end + 1] - self.indptr[start])
+
+
+def _best_rows(columns: sp.csc_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> sp.csr_matrix:
+    """(some items, places) float32: turned over, the cells with the largest gains of each column, sorted."""
+    counts = np.diff(columns.indptr).astype(np.int64)
+    kept = _best((columns.data**2 / scale[columns.indices]).astype(np.float32), counts, most)
+    ends = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
+    rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
+    rows.sort_indices()
+    return rows
 
 
 def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
@@ -99,7 +117,7 @@ def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> ND
     return kept
 
 
-def _triangles(gram: sp.csr_matrix, chosen: _Chosen) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _triangles(gram: sp.csr_matrix, chosen: _Chosen, room: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The cells of G among the sources of each item, below the diagonal and row by row, one item after the other; and where each starts.
 
     Some rows of G at a time are laid open, and all that any item wants of them is looked up.
@@ -109,9 +127,8 @@ def _triangles(gram: sp.csr_matrix, chosen: _Chosen) -> tuple[NDArray[np.float32
     first = np.repeat(chosen.indptr[:-1], counts)
     nth = np.arange(len(chosen.sources)) - first
     target = np.repeat(starts[:-1], counts) + nth * (nth - 1) // 2
-    by_row = np.argsort(chosen.sources, kind="stable")
-    of_row = np.concatenate([[0], np.cumsum(np.bincount(chosen.sources, minlength=n))])
-    found = np.zeros(starts[-1], np.float32)
+    by_row, of_row = grouped(chosen.sources, n)
+    found = room[: starts[-1]]
     block = np.zeros(max(_BLOCK, n), np.float32)
     for start, end in _rows_at_once(np.concatenate([[0], np.cumsum(nth[by_row])])[of_row]):
         entries = by_row[of_row[start] : of_row[end]]
@@ -119,10 +136,10 @@ def _triangles(gram: sp.csr_matrix, chosen: _Chosen) -> tuple[NDArray[np.float32
         where = np.repeat(np.arange(end - start) * n, np.diff(gram.indptr[start : end + 1])) + gram.indices[cells]
         block[where] = gram.data[cells]
         lengths = nth[entries]
-        step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        columns = chosen.sources[np.repeat(first[entries], lengths) + step]
+        before, step = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
+        columns = chosen.sources[np.repeat(first[entries] - before, lengths) + step]
         rows = np.repeat((chosen.sources[entries] - start) * n, lengths)
-        found[np.repeat(target[entries], lengths) + step] = block[rows + columns]
+        found[np.repeat(target[entries] - before, lengths) + step] = block[rows + columns]
         block[where] = 0.0
     return found, starts
 
@@ -139,11 +156,13 @@ def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _weights(gram: sp.csr_matrix, diagonal: NDArray[np.float64], chosen: _Chosen, l2: float) -> NDArray[np.float32]:
+def _weights(
+    gram: sp.csr_matrix, diagonal: NDArray[np.float64], chosen: _Chosen, l2: float, room: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """The solutions in the order of `chosen`, from batches of systems of about one size."""
     weights = np.zeros(len(chosen.sources), np.float32)
     counts = np.diff(chosen.indptr)
-    found, starts = _triangles(gram, chosen)
+    found, starts = _triangles(gram, chosen, room)
     for items, size in _batches(counts, np.flatnonzero(counts), _CELLS_AT_ONCE, 2):
         slots = np.arange(size)
         real = slots < counts[items][:, None]
