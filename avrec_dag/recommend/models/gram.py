@@ -30,7 +30,7 @@ class Pairs:
     """The two sums.
 
     Attributes:
-        together: (items, items) float64, the lower triangle of G.
+        together: (items, items) float64, from an item to one met later; G is its sum with its transpose, the diagonal once.
         after: (items, items) float64, C: from row to column.
     """
 
@@ -56,15 +56,13 @@ class Pairs:
         pairs = _Later.of(liked, decay, window)
         events, starts = grouped(liked.columns, n)
         most = pairs.most
-        lower, upper, after = _Rows.room(n, most), _Rows.room(n, most), _Rows.room(n, most)
+        together, after = _Rows.room(n, most), _Rows.room(n, most)
         for start, end in portions(np.diff(starts) * (pairs.window + 1), _CELLS_AT_ONCE):
             first = starts[start : end + 1]
             cells = pairs.summed(events[first[0] : first[-1]].astype(np.int64), first - first[0])
-            below = cells.indices <= np.repeat(np.arange(start, end), np.diff(cells.indptr))
-            lower.add(start, cells, cells.data.real, below)
-            upper.add(start, cells, cells.data.real, ~below)
+            together.add(start, cells, cells.data.real)
             after.add(start, cells, cells.data.imag)
-        return cls(lower.matrix() + sp.csr_matrix(upper.matrix().transpose()), after.matrix())
+        return cls(together.matrix(), after.matrix())
 
     def plus(self, other: Self, sign: float = 1.0) -> Self:
         """The sums of both; with sign -1, those of the people of `self` who are not in `other`."""
@@ -118,9 +116,9 @@ class _Rows:
     def room(cls, n: int, most: int) -> Self:
         return cls(np.empty(most, np.int32), np.empty(most), np.zeros(n, np.int64))
 
-    def add(self, start: int, cells: sp.csr_matrix, values: NDArray[np.float64], wanted: NDArray[np.bool_] | bool = True) -> None:
-        """Of some rows from `start` on, the cells that are wanted and have one of these values above 0."""
-        wanted = wanted & (values > 0)
+    def add(self, start: int, cells: sp.csr_matrix, values: NDArray[np.float64]) -> None:
+        """Of some rows from `start` on, the cells that have one of these values above 0."""
+        wanted = values > 0
         before = np.concatenate([[0], np.cumsum(wanted)])
         self.counts[start : start + cells.shape[0]] = np.diff(before[cells.indptr])
         span = slice(self.filled, self.filled + int(before[-1]))

@@ -16,7 +16,7 @@ def solve(together: sp.csr_matrix, after: sp.csr_matrix | sp.csc_matrix, *, l2: 
     """Solve (G + l2 I) B = C.
 
     Args:
-        together: (items, items) lower triangle of G.
+        together: (items, items) G as `Pairs` has it.
         after: (items, items) C.
         l2: Above 0.
         kept: See `KEPT`.
@@ -38,7 +38,7 @@ def autoencoder(together: sp.csr_matrix, *, l2: float, kept: int = KEPT) -> sp.c
     """Solve EASE: the B without a diagonal that explains the likes behind G by themselves, P / -diag(P) for P = (G + l2 I)^-1.
 
     Args:
-        together: (items, items) lower triangle of G.
+        together: (items, items) G as `Pairs` has it.
         l2: Above 0.
         kept: See `KEPT`.
 
@@ -62,8 +62,12 @@ def _inverse(together: sp.csr_matrix, known: NDArray[np.int64], l2: float) -> ND
     """(G + l2 I)^-1 over the items `known`."""
     if not len(known):
         return np.zeros((0, 0), np.float32)
-    lower = sp.csr_matrix(sp.csr_matrix(together.astype(np.float32)[known])[:, known])
-    gram = np.asarray(lower.toarray(order="F"))
+    some = sp.csr_matrix(sp.csr_matrix(together.astype(np.float32)[known])[:, known])
+    gram = np.asarray(some.toarray(order="F"))
+    for start, end in _parts(len(known)):  # what stands above the diagonal belongs below it, too
+        square = gram[start:end, start:end]
+        square += np.triu(square, 1).T
+        gram[end:, start:end] += gram[start:end, end:].T
     gram[np.diag_indices_from(gram)] += l2
     potrf, potri = scipy.linalg.get_lapack_funcs(("potrf", "potri"), (gram,))
     factor, failed = potrf(gram, lower=True, overwrite_a=True)

@@ -31,7 +31,7 @@ def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -
     ICDM 2011), chosen by what each alone takes off the loss, C_ij^2 / (G_ii + l2). Time and memory are linear in the items.
 
     Args:
-        together: (items, items) the lower triangle of G.
+        together: (items, items) G as `Pairs` has it.
         after: What gives some columns of C, which is thus never there as a whole.
         l2: Above 0.
         sources: At most so many per item.
@@ -44,7 +44,7 @@ def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -
     order = np.argsort(-diagonal, kind="stable")  # best known first: the rarer of two has the shorter row
     place = np.empty(n, np.int64)
     place[order] = np.arange(n)
-    gram = _moved(together, place)
+    gram = _moved(together, place, upper=False), _moved(together, place, upper=True)
     chosen = _Chosen.of(after, place, diagonal + l2, sources)
     counts = np.diff(chosen.indptr)
     triangles = counts * (counts - 1) // 2
@@ -55,17 +55,17 @@ def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -
     return sp.csr_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), (order[chosen.sources], columns)), shape=(n, n))
 
 
-def _moved(together: sp.csr_matrix, place: NDArray[np.int64]) -> sp.csr_matrix:
-    """The cells of G below the diagonal, float32, with every item at its place, those of a row in any order."""
+def _moved(together: sp.csr_matrix, place: NDArray[np.int64], *, upper: bool) -> sp.csr_matrix:
+    """The cells above or below the diagonal, float32, those of a row in any order: all below it, with every item at its place."""
     narrow, counts, filled = place.astype(np.int32), np.diff(together.indptr), 0
     row, column, values = np.empty(together.nnz, np.int32), np.empty(together.nnz, np.int32), np.empty(together.nnz, np.float32)
     for start, end in portions(counts, _SOURCES_AT_ONCE):
         cells = slice(together.indptr[start], together.indptr[end])
-        one, other = np.repeat(narrow[start:end], counts[start:end]), narrow[together.indices[cells]]
-        below = one != other
-        span = slice(filled, filled + np.count_nonzero(below))
-        row[span], column[span] = np.maximum(one, other)[below], np.minimum(one, other)[below]
-        values[span] = together.data[cells][below]
+        source, target = np.repeat(np.arange(start, end, dtype=np.int32), counts[start:end]), together.indices[cells]
+        wanted = source < target if upper else source > target
+        one, other = narrow[source[wanted]], narrow[target[wanted]]
+        span = slice(filled, filled + len(one))
+        row[span], column[span], values[span] = np.maximum(one, other), np.minimum(one, other), together.data[cells][wanted]
         filled = span.stop
     moved = sp.coo_matrix((values[:filled], (row[:filled], column[:filled])), shape=together.shape)
     moved.has_canonical_format = True  # no cell is there twice, so that none has to be sorted to be found
@@ -117,31 +117,51 @@ def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> ND
     return kept
 
 
-def _triangles(gram: sp.csr_matrix, chosen: _Chosen, room: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _triangles(
+    gram: tuple[sp.csr_matrix, sp.csr_matrix], chosen: _Chosen, room: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The cells of G among the sources of each item, below the diagonal and row by row, one item after the other; and where each starts.
 
     Some rows of G at a time are laid open, and all that any item wants of them is looked up.
     """
-    n, counts = gram.shape[0], np.diff(chosen.indptr)
+    n, counts = gram[0].shape[0], np.diff(chosen.indptr)
     starts = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)])
-    first = np.repeat(chosen.indptr[:-1], counts)
-    nth = np.arange(len(chosen.sources)) - first
-    target = np.repeat(starts[:-1], counts) + nth * (nth - 1) // 2
+    item = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     by_row, of_row = grouped(chosen.sources, n)
     found = room[: starts[-1]]
     block = np.zeros(max(_BLOCK, n), np.float32)
-    for start, end in _rows_at_once(np.concatenate([[0], np.cumsum(nth[by_row])])[of_row]):
-        entries = by_row[of_row[start] : of_row[end]]
-        cells = slice(gram.indptr[start], gram.indptr[end])
-        where = np.repeat(np.arange(end - start) * n, np.diff(gram.indptr[start : end + 1])) + gram.indices[cells]
-        block[where] = gram.data[cells]
-        lengths = nth[entries]
+    for start, end in _rows_at_once(_wanted(chosen, item, n)):
+        entries = by_row[of_row[start] : of_row[end]].astype(np.int64)
+        opened = [_opened(part, start, end) for part in gram]
+        for where, values in opened:
+            block[where] += values
+        first = chosen.indptr[item[entries]]
+        lengths = entries - first  # as many sources of the same item come before
+        target = starts[item[entries]] + lengths * (lengths - 1) // 2
         before, step = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
-        columns = chosen.sources[np.repeat(first[entries] - before, lengths) + step]
+        columns = chosen.sources[np.repeat(first - before, lengths) + step]
         rows = np.repeat((chosen.sources[entries] - start) * n, lengths)
-        found[np.repeat(target[entries] - before, lengths) + step] = block[rows + columns]
-        block[where] = 0.0
+        found[np.repeat(target - before, lengths) + step] = block[rows + columns]
+        for where, _ in opened:
+            block[where] = 0.0
     return found, starts
+
+
+def _wanted(chosen: _Chosen, item: NDArray[np.int32], n: int) -> NDArray[np.int64]:
+    """(n + 1,) how many cells are wanted before each row."""
+    wanted = np.zeros(n)
+    for start in range(0, len(item), _SOURCES_AT_ONCE):
+        cells = slice(start, start + _SOURCES_AT_ONCE)
+        before = np.arange(start, start + len(item[cells])) - chosen.indptr[item[cells]]
+        wanted += np.bincount(chosen.sources[cells], before, n)
+    return np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
+
+
+def _opened(gram: sp.csr_matrix, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Where the cells of some rows lie when these are dense, one after the other; and the cells."""
+    cells = slice(gram.indptr[start], gram.indptr[end])
+    row = np.repeat(np.arange(end - start) * gram.shape[1], np.diff(gram.indptr[start : end + 1]))
+    return row + gram.indices[cells], gram.data[cells]
 
 
 def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -157,7 +177,7 @@ def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _weights(
-    gram: sp.csr_matrix, diagonal: NDArray[np.float64], chosen: _Chosen, l2: float, room: NDArray[np.float32]
+    gram: tuple[sp.csr_matrix, sp.csr_matrix], diagonal: NDArray[np.float64], chosen: _Chosen, l2: float, room: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The solutions in the order of `chosen`, from batches of systems of about one size."""
     weights = np.zeros(len(chosen.sources), np.float32)
