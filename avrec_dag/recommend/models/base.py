@@ -45,21 +45,25 @@ class Interactions:
     @property
     def liked(self) -> sp.csr_matrix:
         """(users, items) float32: the positive weights, the last one where an item occurs more than once; no stored zeros."""
-        return self._matrix(np.maximum(self.weights, 0.0))
+        liked = self.newest(np.maximum(self.weights, 0.0))
+        liked.eliminate_zeros()
+        return liked
 
     @property
     def met(self) -> sp.csr_matrix:
         """(users, items) float32 of ones: every item that occurs in a history, whatever was thought of it."""
-        return self._matrix(np.ones(len(self), np.float32))
+        return self.newest(np.ones(len(self), np.float32))
 
-    def _matrix(self, data: NDArray[np.float32]) -> sp.csr_matrix:
-        cell = self.rows * len(self.items) + self.columns
-        # Reversed, so that the first of equal cells is the newest.
-        _, newest = np.unique(cell[::-1], return_index=True)
-        keep = np.sort(len(self) - 1 - newest)
-        keep = keep[data[keep] > 0]
-        at = (self.rows[keep], self.columns[keep])
-        return sp.csr_matrix((data[keep], at), shape=(len(self.users), len(self.items)))
+    def newest(self, values: NDArray[np.float32]) -> sp.csr_matrix:
+        """(users, items) float32: of every item that occurs in a history the value, (events,), of its newest event; zeros are stored."""
+        events = sp.csr_matrix((np.arange(len(self)), self.columns, self.indptr), shape=(len(self.users), len(self.items)))
+        by_item = events.tocsc().tocsr()  # turned over twice: sorted by item, events on one item as they were, oldest first
+        rows = np.repeat(np.arange(len(self.users)), np.diff(by_item.indptr))
+        last = np.ones(len(self), bool)
+        last[:-1] = (by_item.indices[:-1] != by_item.indices[1:]) | (rows[:-1] != rows[1:])
+        counts = np.bincount(rows[last], minlength=len(self.users))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return sp.csr_matrix((values[by_item.data[last]], by_item.indices[last], indptr), shape=events.shape)
 
     def only(self, kept: NDArray[np.bool_]) -> Self:
         """The events whose flag, (events,) bool, is set; every user stays."""

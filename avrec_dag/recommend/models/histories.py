@@ -1,7 +1,5 @@
 """Histories as the models of this package read them: checked, and as rows in which the newest counts most."""
 
-from dataclasses import replace
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -37,10 +35,16 @@ def places(data: Interactions) -> NDArray[np.int64]:
     return newer
 
 
-def recent(data: Interactions, decay: float) -> sp.csr_matrix:
-    """(users, items) float32: what each person liked, times `decay` for every newer event of theirs; 1 leaves the weights alone."""
+def recent(data: Interactions, decay: float, *, met: bool = False) -> sp.csr_matrix:
+    """(users, items) float32: what each person liked, times `decay` for every newer event of theirs; 1 leaves the weights alone.
+
+    With `met`, what was met and is not liked is a stored 0.
+    """
     faded = np.maximum(data.weights, 0.0) * np.power(decay, places(data), dtype=np.float64)
-    return replace(data, weights=faded.astype(np.float32)).liked
+    rows = data.newest(faded.astype(np.float32))
+    if not met:
+        rows.eliminate_zeros()
+    return rows
 
 
 def liked_events(data: Interactions) -> Interactions:

@@ -135,7 +135,7 @@ class Linear:
 
     def top(self, histories: Interactions, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The best `k` items that each has not met, and their scores, as `top.best` gives them."""
-        return top.best(recent(checked(histories, self.items), self.settings.recency), self.weights, histories, k)
+        return top.best(recent(checked(histories, self.items), self.settings.recency, met=True), self.weights, k)
 
     def save(self) -> Files:
         """See `Model.save`."""
