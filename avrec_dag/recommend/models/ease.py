@@ -77,7 +77,7 @@ class Ease:
         others.eliminate_zeros()
 
         def towards(start: int, end: int) -> sp.csc_matrix:
-            return sp.csc_matrix(others[start:end].transpose())  # its columns are its rows
+            return sp.csc_matrix(sp.csr_matrix(others[start:end]).transpose())  # its columns are its rows
 
         return restricted.solve(lower, towards, l2=settings.l2, sources=settings.sources)
 

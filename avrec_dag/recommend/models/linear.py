@@ -84,11 +84,11 @@ class Linear:
 
     def _solved(self) -> sp.csr_matrix:
         settings, together, after = self.settings, self.pairs.together, self.pairs.after
-        by_column = after.tocsc()  # as it is solved; the other way round is then the rows as they are
+        by_column = sp.csc_matrix(after)  # as it is solved; the other way round is then the rows as they are
 
         def towards(start: int, end: int) -> sp.csc_matrix:
-            columns = by_column[:, start:end]
-            return columns + settings.backward * after[start:end].transpose() if settings.backward else columns
+            columns = sp.csc_matrix(by_column[:, start:end])
+            return columns + settings.backward * sp.csr_matrix(after[start:end]).transpose() if settings.backward else columns
 
         if len(self.items) <= settings.exact_items:
             return regression.solve(together, towards(0, len(self.items)), l2=settings.l2)

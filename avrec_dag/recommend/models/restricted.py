@@ -69,7 +69,7 @@ def _moved(together: sp.csr_matrix, place: NDArray[np.int64], *, upper: bool) ->
         filled = span.stop
     moved = sp.coo_matrix((values[:filled], (row[:filled], column[:filled])), shape=together.shape)
     moved.has_canonical_format = True  # no cell is there twice, so that none has to be sorted to be found
-    return moved.tocsr()
+    return sp.csr_matrix(moved)
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,9 @@ def _wanted(chosen: _Chosen, item: NDArray[np.int32], n: int) -> NDArray[np.int6
 def _opened(gram: sp.csr_matrix, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Where the cells of some rows lie when these are dense, one after the other; and the cells."""
     cells = slice(gram.indptr[start], gram.indptr[end])
-    row = np.repeat(np.arange(end - start) * gram.shape[1], np.diff(gram.indptr[start : end + 1]))
-    return row + gram.indices[cells], gram.data[cells]
+    where = np.repeat(np.arange(end - start) * gram.shape[1], np.diff(gram.indptr[start : end + 1]))
+    where += gram.indices[cells]
+    return where, gram.data[cells]
 
 
 def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
