@@ -24,6 +24,8 @@ def free_port() -> int:
 @contextmanager
 def running(port: int, log: Path, *options: str, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen]:
     """`dagster dev` until the block ends, which asks it to stop and kills it where it does not within a minute."""
+    # A shell that starts this in the background has it ignore Ctrl-C; what inherits that could only be killed, and its children not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "dagster", "dev", *options, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=cwd, env=dict(env), stdout=out, stderr=out)
