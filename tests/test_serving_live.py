@@ -1,7 +1,10 @@
 import asyncio
 import json
+import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +12,13 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avrec_dag.feedback import FeedbackLog
 from avrec_dag.recommend import indexing
 from avrec_dag.serving import cursors, newest
 from avrec_dag.serving.app import create_app
 from avrec_dag.serving.cursors import BadCursorError, Cursors, OldCursorError, marks
-from avrec_dag.serving.turns import Lane
+from avrec_dag.serving.live import Live
+from avrec_dag.serving.turns import Lane, Turns, worked_out
 from tests.made_library import STEPS, made_library, made_vectors
 
 USER = "made-user-003"
@@ -186,6 +191,46 @@ def test_a_lane_runs_few_holds_some_and_refuses_the_rest():
     passed, most, lane = asyncio.run(asked())
     assert passed == [True] * 5 + [False] * 4
     assert (most, lane.running, len(lane.waiting), lane.refused) == (2, 0, 0, 4)
+
+
+def test_work_that_yields_to_nobody_is_queued_and_refused_like_any_other():
+    async def asked() -> list[int]:
+        async def working(scope, receive, send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        turns = Turns(working, answers=Lane(at_once=2, most_waiting=3, wait_s=5.0), events=Lane(1, 1, 1.0))
+
+        async def one() -> int:
+            sent: list[dict] = []
+
+            async def send(message) -> None:
+                sent.append(message)
+
+            await turns({"type": "http", "method": "GET", "path": "/v1/similar/a.mp4"}, None, send)  # type: ignore[arg-type]
+            return sent[0]["status"]
+
+        return list(await asyncio.gather(*(one() for _ in range(9))))
+
+    assert asyncio.run(asked()) == [200] * 5 + [429] * 4
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_only_what_may_wait_for_others_is_worked_out_in_a_thread(waits):
+    found = asyncio.run(worked_out(SimpleNamespace(waits=waits), threading.get_ident))  # type: ignore[arg-type]
+    assert (found != threading.get_ident()) == waits
+
+
+def test_an_answer_waits_while_nothing_is_loaded_or_where_a_server_keeps_the_log(tmp_path):
+    made = made_library(tmp_path)
+    made.refresh(measured=False)
+    with closing(Live(made.ledger, made.blobs, made.log)) as live:
+        assert live.waits
+        live.newest.current()
+        assert not live.waits
+    with closing(Live(made.ledger, made.blobs, FeedbackLog("postgresql://somebody@db.example/feedback"))) as far:
+        far.newest.current()
+        assert far.waits
+    made.log.close()
 
 
 def test_who_waits_too_long_or_leaves_gives_the_place_to_the_next():

@@ -39,6 +39,11 @@ class Log:
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (self.url,)
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a file of this machine: nothing that is read of it comes from elsewhere."""
+        return parsed(self.url).get_backend_name() == "sqlite"
+
     def close(self) -> None:
         """Close the pooled connections; the next use opens new ones."""
         with self._lock:

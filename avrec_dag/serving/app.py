@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
@@ -25,7 +27,7 @@ from avrec_dag.serving.cursors import BadCursorError, OldCursorError
 from avrec_dag.serving.experiments import Trial
 from avrec_dag.serving.guard import BODY_S, Guard
 from avrec_dag.serving.live import Live
-from avrec_dag.serving.turns import Lane, Turns
+from avrec_dag.serving.turns import Lane, Turns, worked_out
 from avrec_dag.storage import Blobs
 
 _CROSS_ORIGIN: dict[str, Any] = {
@@ -141,8 +143,8 @@ def create_app(
 
 
 def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
-    @app.get("/v1/recommendations/{user_id:path}", tags=["answers"], responses=problems.possible(410))
-    def recommendations(user_id: UserId, asked: Annotated[Asked, Query()], response: Response, k: Count = 10) -> list[dict[str, Any]]:
+    @app.get("/v1/recommendations/{user_id:path}", tags=["answers"], responses=problems.possible(410), response_model=list[dict[str, Any]])
+    async def recommendations(user_id: UserId, asked: Annotated[Asked, Query()], k: Count = 10) -> Response:
         """What a person should watch next, and why; what of the context nothing here fits is told in the header `Avrec-Notes`, as JSON.
 
         The header `Avrec-Cursor` is where the list goes on: sent as `cursor`, it brings what comes next, and nothing twice.
@@ -150,19 +152,20 @@ def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
         try:
             about = context.asked(asked.language, asked.referrer, asked.interest)
             changes = Changes(**asked.model_dump(include=set(Changed.model_fields)))
-            answer = trial.recommend(user_id, k, changes, about, exclude=asked.exclude, cursor=asked.cursor)
+            made = partial(trial.recommend, user_id, k, changes, about, exclude=asked.exclude, cursor=asked.cursor)
+            answer = await worked_out(live, made)
         except BadCursorError as error:
             raise HTTPException(410 if isinstance(error, OldCursorError) else 400, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        response.headers.update(answer.headers)
+        headers = dict(answer.headers)
         if answer.cursor is not None:
-            response.headers["Avrec-Cursor"] = answer.cursor
+            headers["Avrec-Cursor"] = answer.cursor
         if answer.notes:
-            response.headers["Avrec-Notes"] = json.dumps(answer.notes)
-        return answer.items
+            headers["Avrec-Notes"] = json.dumps(answer.notes)
+        return JSONResponse(answer.items, headers=headers)
 
-    @app.get("/v1/similar/{media_id:path}", tags=["answers"], responses=problems.possible(404))
-    def similar(media_id: MediaId, k: Count = 10) -> list[dict[str, Any]]:
+    @app.get("/v1/similar/{media_id:path}", tags=["answers"], responses=problems.possible(404), response_model=list[dict[str, Any]])
+    async def similar(media_id: MediaId, k: Count = 10) -> Response:
         """Items like one item."""
-        return live.similar(media_id, k)
+        return JSONResponse(await worked_out(live, partial(live.similar, media_id, k)))

@@ -69,6 +69,11 @@ class Live:
         self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
         self.newest, self.cursors = Newest(ledger, self._load), Cursors(cursor_key.encode())
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer may have to wait for another machine, or for the library to be loaded."""
+        return not self.newest.ready or not self.log.local
+
     def recommend(self, user_id: str, k: int, knobs: Knobs, context: Context) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """A list that knows everything the person did until now, whatever the tables know; and notes.
 

@@ -1,5 +1,6 @@
 """The newest view of the library: loaded and warmed beside the one that serves, and put in its place all at once."""
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -102,7 +103,7 @@ class Newest:
             return self._loaded
 
     def _watch(self) -> None:
-        every_s = LOOK_FAR_EVERY_S if "://" in self._ledger.uri else LOOK_EVERY_S
+        every_s, seen = LOOK_FAR_EVERY_S if "://" in self._ledger.uri else LOOK_EVERY_S, 0
         while not self._stopped.is_set():
             try:
                 self.look()
@@ -112,7 +113,11 @@ class Newest:
             except Exception:  # a view that cannot be made must not end the looking
                 self.why = "the library cannot be read: see the service's log"
                 _LOG.exception("the library cannot be read anew; what was read before serves on")
+            if self.loads != seen:
+                seen = self.loads
+                _keep_out_of_collections()
             self._stopped.wait(every_s)
+        gc.unfreeze()
 
     def _versions(self, version: tuple[str, ...]) -> dict[str, dict[str, str]]:
         found = {}
@@ -123,3 +128,10 @@ class Newest:
             whole = version[TABLES.index(table)] if rows.num_rows != 1 else str(rows["version"][0].as_py())
             found[part] = {"version": whole, "run": run}
         return found
+
+
+def _keep_out_of_collections() -> None:
+    """Python's collector would look at every object of a view again and again, and stop all answers for a tenth of a second each time."""
+    gc.unfreeze()  # what the view before it left behind
+    gc.collect()
+    gc.freeze()

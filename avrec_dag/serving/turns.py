@@ -2,14 +2,28 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from avrec_dag.serving.live import Live
 from avrec_dag.serving.problems import MEDIA_TYPE, encoded
 
 RETRY_AFTER_S = 1
+_Answer = TypeVar("_Answer")
 _ANSWERS = ("/v1/recommendations/", "/v1/similar/", "/v1/search", "/v1/users/", "/v1/explain")
+
+
+async def worked_out(live: Live, made: Callable[[], _Answer]) -> _Answer:
+    """What is made of memory and a log on this machine is made at once, as every thread would fight for the same interpreter.
+
+    A list costs a fifth more in a thread, and waits for others between its steps. Whatever may wait itself, for a server that
+    keeps the log or for a library that is being loaded, gets a thread, so that the process goes on answering.
+    """
+    return await run_in_threadpool(made) if live.waits else made()
 
 
 @dataclass
@@ -95,6 +109,7 @@ class Turns:
             await send({"type": "http.response.body", "body": encoded(429, why, scope["path"])})
             return
         try:
+            await asyncio.sleep(0)  # who came at the same time takes a place in the queue before work begins that yields to nobody
             await self._app(scope, receive, send)
         finally:
             lane.leave()
