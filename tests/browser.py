@@ -27,9 +27,11 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def visiting(browser: Any, address: str, *, scheme: str = "light", width: int = 1280, **more: Any) -> Iterator[tuple[Any, list[str]]]:
+def visiting(
+    browser: Any, address: str, *, scheme: str = "light", width: int = 1280, height: int = 850, **more: Any
+) -> Iterator[tuple[Any, list[str]]]:
     """A tab of somebody new at `address`, and what went wrong so far: what the page complained about, and requests that left its origin."""
-    context = browser.new_context(viewport={"width": width, "height": 850}, color_scheme=scheme, **more)
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
     tab, complaints = context.new_page(), []
     tab.set_default_timeout(60_000)
     origin = "/".join(address.split("/")[:3]) + "/"

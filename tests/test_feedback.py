@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from avrec_dag.errors import SettingError
 from avrec_dag.feedback import KINDS, PRESETS, Event, FeedbackLog, Rules
+from avrec_dag.feedback.log import _ACTS_OF_USER
 from avrec_dag.feedback.reading import read_rules
 from avrec_dag.feedback.stage import update_feedback
 from avrec_dag.ledger import Ledger
@@ -122,6 +123,16 @@ def test_one_persons_newest_events_come_oldest_first(log):
     log.add([event(at=AT + timedelta(hours=n)) for n in range(5)] + [event(user_id="bob")])
     newest = log.of_user("ann", since=AT, limit=2)
     assert [one.happened_at for one in newest] == [AT + timedelta(hours=3), AT + timedelta(hours=4)]
+
+
+def test_what_was_merely_shown_takes_no_room_of_what_somebody_did_and_is_not_read_for_it(log):
+    log.add([event("impression", at=AT + timedelta(hours=1, seconds=n)) for n in range(50)] + [event(at=AT), event("skip", at=AT)])
+    assert {one.kind for one in log.of_user("ann", limit=2)} == {"impression"}
+    assert {one.kind for one in log.of_user("ann", limit=2, impressions=False)} == {"like", "skip"}
+    with log.reading() as connection:
+        asked = str(_ACTS_OF_USER.compile(connection))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", ("ann", 2, 0)).all()
+    assert "avrec_feedback_acts" in str(plan)
 
 
 def test_erasing_a_person_leaves_nothing_of_them_in_the_files(tmp_path, log):

@@ -138,6 +138,8 @@ def test_axe_finds_nothing_serious(browser, address, tmp_path_factory, worker_id
         tab.wait_for_selector("#about-told h3")
         tab.wait_for_function("() => getComputedStyle(document.querySelector('#said')).opacity % 1 === 0")
         assert faults(tab, source) == []
+        tab.locator("[data-act=report]").click()
+        assert faults(tab, source) == []
         tab.goto(f"{address}operator")
         whole(tab)
         assert faults(tab, source) == []

@@ -16,6 +16,7 @@ from tests.made_service import serving
 from tests.small_library import SOUND, Small
 
 pytestmark = CHROMIUM
+UNASKED = {"play", "impression"}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,11 @@ def told(tab: Any, text: str) -> None:
 
 def events_of(served: Small, tab: Any, *kinds: str) -> list[Event]:
     """What the log holds of the person in the tab, when it holds these kinds."""
-    who = tab.locator("#who").input_value()
+    return acted(served, tab.locator("#who").input_value(), *kinds)
+
+
+def acted(served: Small, who: str, *kinds: str) -> list[Event]:
+    """The same of anybody."""
     with closing(served.log) as log:
         for _ in range(600):
             found = sorted(log.of_user(who), key=lambda one: one.happened_at)
@@ -87,7 +92,7 @@ def test_two_clicks_change_what_comes_next(page, served):
     assert shown(page) != playing
     assert listed(page) not in (before, after_one)
     assert playing not in listed(page)
-    assert [(one.kind, one.media_id) for one in events_of(served, page, "like", "not_interested") if one.kind != "play"] == [
+    assert [(one.kind, one.media_id) for one in events_of(served, page, "like", "not_interested") if one.kind not in UNASKED] == [
         ("like", playing), ("not_interested", playing),
     ]  # fmt: skip
 
@@ -131,9 +136,85 @@ def test_an_opinion_that_the_service_cannot_keep_waits_in_the_browser_and_counts
         tab.unroute_all(behavior="wait")
         act(tab, "share")
         tab.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('avrec-event-'))")
-        kinds = [one.kind for one in events_of(served, tab, "dislike", "like", "share") if one.kind != "play"]
+        kinds = [one.kind for one in events_of(served, tab, "dislike", "like", "share") if one.kind not in UNASKED]
         assert kinds == ["dislike", "like", "share"]
     assert all("503" in one or "ERR_FAILED" in one for one in complaints)
+
+
+def test_what_was_seen_of_a_list_is_told_once_with_its_place_and_leaving_brings_it(browser, address, served):
+    def named(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={**answer.headers, "Avrec-Impression": "f" * 32})
+
+    posts: list[str] = []
+    with visiting(browser, address, height=500) as (tab, complaints):
+        tab.wait_for_selector("#list li")
+        tab.route("**/v1/recommendations/**", named)
+        tab.on("request", lambda one: posts.append(one.resource_type) if one.url.endswith("/v1/feedback") else None)
+        tab.locator("#newcomer").click()
+        told(tab, "Now guest-")
+        items = [shown(tab), *listed(tab)]
+        tab.wait_for_function("() => Object.keys(localStorage).some((key) => key.startsWith('avrec-event-seen-'))")
+        tab.locator("#language").click()  # draws the same list once more
+        tab.wait_for_timeout(1200)
+        reach = tab.eval_on_selector_all(
+            "#list li", "rows => rows.filter((one) => one.getBoundingClientRect().bottom <= innerHeight).length"
+        )
+        who = tab.locator("#who").input_value()
+        assert posts == []
+        tab.goto("about:blank")
+        told_of = acted(served, who, "impression")
+    assert complaints == []
+    places = {one.media_id: one.event_id for one in told_of}
+    assert len(told_of) == len(places)
+    assert set(items[: reach + 1]) <= set(places) < set(items)
+    assert places == {one: f"seen-{'f' * 32}-{items.index(one)}" for one in places}
+
+
+def test_a_report_is_asked_about_once_more_and_takes_the_item_off_the_list(page, served):
+    playing = shown(page)
+    act(page, "report")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#report", state="hidden")
+    assert page.evaluate("document.activeElement.dataset.act") == "report"
+    act(page, "report")
+    page.locator("#report-text").fill("not what it <b>says</b>")
+    page.locator("#report button[value='']").click()
+    page.wait_for_selector("#report", state="hidden")
+    act(page, "report")
+    assert page.locator("#report-text").input_value() == ""
+    page.keyboard.type("not what it <b>says</b>")
+    page.locator("#report button[value=report]").click()
+    told(page, "Reported")
+    assert shown(page) != playing
+    assert playing not in listed(page)
+    reports = [one for one in events_of(served, page, "report") if one.kind == "report"]
+    assert [(one.media_id, one.text) for one in reports] == [(playing, "not what it <b>says</b>")]
+
+
+def test_less_motion_is_none_that_nobody_asked_for(browser, address):
+    glides = "() => { window.how = []; Element.prototype.scrollIntoView = function (how) { window.how.push(how.behavior); }; }"
+    moves = "getComputedStyle(document.querySelector('#said')).transitionDuration"
+    for wanted, behaviour in (("no-preference", "smooth"), ("reduce", "auto")):
+        with visiting(browser, address, reduced_motion=wanted) as (tab, complaints):
+            tab.wait_for_selector("#list li")
+            tab.evaluate(glides)
+            tab.evaluate("document.querySelector('#video').loop = true")
+            tab.locator("#list li:has-text('video') button").first.click()
+            assert tab.evaluate("window.how") == [behaviour]
+            act(tab, "like")
+            told(tab, "Liked")
+            assert (tab.evaluate(moves) == "0s") == (wanted == "reduce")
+            assert wanted != "reduce" or tab.evaluate("document.getAnimations().length") == 0
+            playing = shown(tab)
+            tab.evaluate("document.querySelector('#video').loop = false")  # so that it ends
+            tab.wait_for_function("was => !document.querySelector('#facts').textContent.endsWith(was)", arg=playing)
+            if wanted == "reduce":
+                tab.wait_for_timeout(500)
+                assert tab.evaluate("document.querySelector('#video').played.length") == 0
+            else:
+                tab.wait_for_function("() => document.querySelector('#video').played.length")
+        assert complaints == []
 
 
 def test_a_comment_and_a_share_are_kept_and_a_shared_link_opens_the_item(page, served, address):
@@ -147,7 +228,7 @@ def test_a_comment_and_a_share_are_kept_and_a_shared_link_opens_the_item(page, s
     told(page, "link was copied")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.startswith(address)
-    kept = events_of(served, page, "comment", "share")
+    kept = [one for one in events_of(served, page, "comment", "share") if one.kind not in UNASKED]
     assert [(one.kind, one.text) for one in kept if one.media_id == playing] == [("comment", "<b>wonderful</b> 很好"), ("share", None)]
 
 
@@ -340,7 +421,7 @@ def test_every_control_is_reached_by_the_keyboard_and_says_what_it_is(page):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.act || document.activeElement.textContent"))
     ids = {"words", "file", "mine", "who", "newcomer", "language", "video", "relevance", "quality", "diversity", "untuned", "more"}
-    acts = {"like", "dislike", "not_interested", "skip", "similar", "share", "comment", "label"}
+    acts = {"like", "dislike", "not_interested", "skip", "similar", "share", "comment", "label", "report"}
     assert (ids - {"more"}) | acts <= seen
     page.locator("[data-act=skip]").focus()
     before = shown(page)

@@ -76,7 +76,7 @@ def search(
         raise typer.BadParameter("--taste needs --user: whose taste?")
     library = opened()
     query = outside.query(library, text, files)
-    events = library.log.of_user(user) if user is not None else ()
+    events = library.log.of_user(user, impressions=False) if user is not None else ()
     output.show_ranked([asdict(one) for one in library.recommender.search(query, k, user_id=user, taste=taste, events=events)], as_json)
 
 
@@ -122,7 +122,7 @@ def recommend(
         knobs = library.settings.knobs.turned(**changes)
     except ValueError as error:
         raise SettingError(str(error)) from None
-    found = library.recommender.recommend(user, k, events=library.log.of_user(user), context=about, **changes)
+    found = library.recommender.recommend(user, k, events=library.log.of_user(user, impressions=False), context=about, **changes)
     output.show_ranked([asdict(one) for one in found], as_json)
     for note in library.recommender.usable(about)[1]:
         output.say(f"not used: {note}")

@@ -143,7 +143,7 @@ class _Then:
     def listed(self, one: Impression, knobs: Knobs) -> tuple[str, ...]:
         if self.user != one.user_id:
             place = self.recommender.catalogue.index.place
-            held = self.log.of_user(one.user_id, limit=_MOST_EVENTS)
+            held = self.log.of_user(one.user_id, limit=_MOST_EVENTS, impressions=False)
             self.user, self.events = one.user_id, [event for event in held if not event.media_id or event.media_id in place]
         known = [event for event in self.events if event.happened_at <= one.served_at]
         made = self.recommender.recommend(one.user_id, len(one.policy.own), events=known, context=Context(**one.context), **asdict(knobs))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from avrec_dag.feedback.database import Log
 from avrec_dag.feedback.events import ALIASES, Event, unix_us
-from avrec_dag.feedback.tables import LOG, add
+from avrec_dag.feedback.tables import ACTED, LOG, add
 
 _CHUNK = 1000
 _OF_USER = (
@@ -17,6 +17,7 @@ _OF_USER = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 """Asked for every list that is made: putting it together takes longer than the answer."""
+_ACTS_OF_USER = _OF_USER.where(ACTED)
 
 
 class FeedbackLog(Log):
@@ -60,15 +61,17 @@ class FeedbackLog(Log):
             for row in connection.execution_options(yield_per=1000).execute(chosen):
                 yield _loaded(row._mapping)
 
-    def of_user(self, user_id: str, *, since: datetime | None = None, limit: int = 1000) -> list[Event]:
+    def of_user(self, user_id: str, *, since: datetime | None = None, limit: int = 1000, impressions: bool = True) -> list[Event]:
         """The newest events of one person, oldest of them first.
 
         Args:
             user_id: Who.
             since: Only events that happened after this.
             limit: At most so many.
+            impressions: With what was merely shown to them, which no list depends on before the tables are written anew.
         """
-        chosen = _OF_USER if since is None else _OF_USER.where(LOG.c.happened_us > unix_us(since))
+        chosen = _OF_USER if impressions else _ACTS_OF_USER
+        chosen = chosen if since is None else chosen.where(LOG.c.happened_us > unix_us(since))
         with self.reading() as connection:
             found = connection.execute(chosen, {"user_id": user_id, "most": limit})
             return [_loaded(row._mapping) for row in found][::-1]

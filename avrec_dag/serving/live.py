@@ -156,7 +156,7 @@ class Live:
     def _events(self, now: Loaded, user_id: str) -> list[Event] | None:
         """What somebody did lately with items that there are; None where the log does not answer, which costs nobody their list."""
         try:
-            events = self.log.of_user(user_id, limit=_RECENT_EVENTS)
+            events = self.log.of_user(user_id, limit=_RECENT_EVENTS, impressions=False)
         except (UnreachableError, SettingError) as error:
             _LOG.warning("a list was made without what the person did lately: %s", error)
             return None

@@ -7,6 +7,7 @@ export const ZH = {
   "door": "此服务需要知道你是谁。你的密钥：", "door.enter": "进入", "leave": "退出", "person": "你是", "person.new": "新用户", "person.now": "现在由 {} 观看。", "taste": "我的口味",
   "like": "喜欢", "liked": "已喜欢，推荐列表已更新。", "dislike": "不喜欢", "disliked": "已标为不喜欢，推荐列表已更新。",
   "not_interested": "不感兴趣", "not_interested.done": "将减少此类内容，推荐列表已更新。", "skip": "跳过", "skipped": "已跳过。",
+  "report": "举报", "report.sure": "要举报此内容吗？", "report.what": "运营人员会查看被举报的内容，它也会从你的列表中消失。", "report.why": "有什么问题（可不填）", "report.send": "确认举报", "report.cancel": "取消", "reported": "已举报，推荐列表已更新。",
   "comment": "评论", "comment.label": "你的评论", "comment.send": "发送", "commented": "评论已保存。", "comment.empty": "请先写点什么。",
   "share": "分享", "shared": "链接已复制。", "shared.only": "链接：{}",
   "similar": "相似内容", "why": "为什么推荐", "label": "标注", "jump": "跳到 {}", "player": "播放器", "acts": "你的看法",

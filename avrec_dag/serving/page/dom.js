@@ -39,6 +39,9 @@ export const memory = {
   keys: () => { try { return Object.keys(localStorage); } catch { return []; } },
 };
 
+/** Whether the person asked for less motion: nothing glides then, and nothing starts to play by itself. */
+export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
 /** Random hexadecimal digits; `crypto.randomUUID` is missing on plain http beyond this machine. */
 export const random = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (one) => one.toString(16).padStart(2, "0")).join("");
 

@@ -7,6 +7,7 @@ export const EN = {
   "door": "This service wants to know who asks. Your key:", "door.enter": "Enter", "leave": "Leave", "person": "You are", "person.new": "Somebody new", "person.now": "Now {} is watching.", "taste": "My taste",
   "like": "Like", "liked": "Liked. Your list has changed.", "dislike": "Dislike", "disliked": "Disliked. Your list has changed.",
   "not_interested": "Not interested", "not_interested.done": "Less of this. Your list has changed.", "skip": "Skip", "skipped": "Skipped.",
+  "report": "Report", "report.sure": "Report this?", "report.what": "Those who run this library look at what is reported. It leaves your list.", "report.why": "What is wrong with it (may be left empty)", "report.send": "Report it", "report.cancel": "Cancel", "reported": "Reported. Your list has changed.",
   "comment": "Comment", "comment.label": "Your comment", "comment.send": "Send", "commented": "Your comment was kept.", "comment.empty": "Write something first.",
   "share": "Share", "shared": "The link was copied.", "shared.only": "Here is the link: {}",
   "similar": "Similar", "why": "Why this", "label": "Label", "jump": "Go to {}", "player": "Player", "acts": "What you think of it",

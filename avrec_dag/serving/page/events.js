@@ -18,13 +18,16 @@ function waiting() {
   return [...all.values()].sort((one, other) => one.happened_at.localeCompare(other.happened_at));
 }
 
+/** What was merely shown goes first where there is no room for everything. */
+const byWorth = (events) => [...events.filter((one) => one.kind === "impression"), ...events.filter((one) => one.kind !== "impression")];
+
 const forget = (event) => { memory.drop(PREFIX + event.event_id); here.delete(event.event_id); };
 
 function keep(user, kind, mediaId, facts) {
   const event = { user_id: user, media_id: mediaId, kind, happened_at: new Date().toISOString(), event_id: `web-${random(12)}`, ...facts };
   memory.set(PREFIX + event.event_id, JSON.stringify(event));
   here.set(event.event_id, event);
-  for (const old of waiting().slice(0, -MOST_WAITING)) forget(old);
+  for (const old of byWorth(waiting()).slice(0, -MOST_WAITING)) forget(old);
   return event;
 }
 
@@ -35,7 +38,12 @@ export function note(user, kind, mediaId, facts = {}) {
   flush().catch(() => {});
 }
 
-/** The same, done when the service has it: what is asked for next knows it. */
+/** Keep an event that can wait: it goes with whatever is sent next, after some seconds, or on leaving. */
+export function later(user, kind, mediaId, facts = {}) {
+  if (may("feedback")) keep(user, kind, mediaId, facts);
+}
+
+/** Keep an event, done when the service has it: what is asked for next knows it. */
 export async function send(user, kind, mediaId, facts = {}) {
   const { event_id } = keep(user, kind, mediaId, facts);
   const refused = await flush();
@@ -60,8 +68,8 @@ async function attempt(events, refused) {
     for (const one of bad) refused.set(events[one.index].event_id, new Error(one.why));
     events.forEach(forget);
   } catch (error) {
-    const later = !error.status || error.status >= 500 || [401, 403, 408, 429].includes(error.status);
-    if (later) throw Object.assign(new Error(say("unsent", error.message)), { status: error.status });
+    const again = !error.status || error.status >= 500 || [401, 403, 408, 429].includes(error.status);
+    if (again) throw Object.assign(new Error(say("unsent", error.message)), { status: error.status });
     if (events.length === 1) { refused.set(events[0].event_id, error); forget(events[0]); }
     else for (const one of events) await attempt([one], refused); // one bad event costs only itself
   }
@@ -69,10 +77,13 @@ async function attempt(events, refused) {
 
 /** On leaving: a beacon outlives the tab; what it carried stays here until an answer says that it was kept. */
 export function depart() {
-  const events = waiting().slice(-MOST_AT_ONCE);
-  const body = JSON.stringify({ events });
-  if (!events.length || body.length > BEACON_BYTES) return;
-  navigator.sendBeacon("/v1/feedback", new Blob([body], { type: "application/json" }));
+  const events = [];
+  let bytes = 0;
+  for (const one of byWorth(waiting()).slice(-MOST_AT_ONCE).reverse()) {
+    bytes += new Blob([JSON.stringify(one)]).size + 1;
+    if (bytes < BEACON_BYTES) events.push(one);
+  }
+  if (events.length) navigator.sendBeacon("/v1/feedback", new Blob([JSON.stringify({ events })], { type: "application/json" }));
 }
 
 setInterval(() => { if (waiting().length) flush().catch(() => {}); }, AGAIN_MS);

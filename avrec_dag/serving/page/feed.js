@@ -1,8 +1,9 @@
 // The list beside the stage: what to watch next, what was found, or what is alike; it goes on as one scrolls.
 
 import { answered, asked, similarTo } from "/page/api.js";
-import { $, clock } from "/page/dom.js";
+import { $, clock, random } from "/page/dom.js";
 import { learn, row, titled } from "/page/items.js";
+import * as seen from "/page/seen.js";
 import { LEAST_JUMP_S, play, stage } from "/page/stage.js";
 import { knobs } from "/page/tune.js";
 import { say, spoken } from "/page/words.js";
@@ -17,16 +18,17 @@ export const opening = () => turned !== turn;
 
 let source = forYou;
 
-/** Where a list comes from: `k` items, best first; a cursor says where the list that was shown so far goes on. */
-function forYou(k, cursor) {
-  return answered(asked(`/v1/recommendations/${encodeURIComponent(stage.user)}`, { k, ...knobs(), language: spoken, cursor }));
+/** Where a list comes from: `k` items, best first; a cursor says where the list that was shown so far goes on. An experiment names its lists. */
+async function forYou(k, cursor) {
+  const answer = await answered(asked(`/v1/recommendations/${encodeURIComponent(stage.user)}`, { k, ...knobs(), language: spoken, cursor }));
+  return { ...answer, list: answer.headers.get("Avrec-Impression") ?? random(16) };
 }
 
-/** What an answer holds: items, where it goes on, and which versions made it. */
-function read({ body, headers }) {
+/** What an answer holds: items, where it goes on, which versions made it, and at which place of which list each stands. */
+function read({ body, headers, list }) {
   const made = headers.get("Avrec-Versions");
   const { runs, ...versions } = made ? JSON.parse(made) : {};
-  return { items: learn(body.map((one) => ({ ...one, versions }))), cursor: headers.get("Avrec-Cursor") };
+  return { items: learn(body.map((one, place) => ({ ...one, versions, shown: list && { list, place } }))), cursor: headers.get("Avrec-Cursor") };
 }
 
 /** Show another list; the answer of a list that was left meanwhile is dropped. */
@@ -80,8 +82,8 @@ export async function more() {
   }
 }
 
-const rows = (items) => items.filter((one) => one.media_id !== stage.now?.media_id).map((one) =>
-  row(one, [one.moment?.start_s >= LEAST_JUMP_S ? clock(one.moment.start_s) : "", sentence(one)].filter(Boolean).join(" · "), () => { play(one, { focus: true }); show(); }));
+const rows = (items) => items.filter((one) => one.media_id !== stage.now?.media_id).map((one) => seen.when(
+  row(one, [one.moment?.start_s >= LEAST_JUMP_S ? clock(one.moment.start_s) : "", sentence(one)].filter(Boolean).join(" · "), () => { play(one, { focus: true }); show(); }), one));
 
 function add(items) {
   $("list").append(...rows(items));
@@ -96,5 +98,7 @@ export function show() {
   $("back").hidden = feed.kind === "next";
   $("tune").hidden = feed.kind !== "next";
   $("list").replaceChildren();
+  seen.anew();
+  seen.when($("player"), stage.now);
   add(feed.items);
 }

@@ -1,7 +1,7 @@
 // What plays, and what is told of how it was watched.
 
 import { asked, media } from "/page/api.js";
-import { $, clock, el } from "/page/dom.js";
+import { $, calm, clock, el } from "/page/dom.js";
 import { note } from "/page/events.js";
 import { titled } from "/page/items.js";
 import { locale, named, say, spoken } from "/page/words.js";
@@ -27,7 +27,7 @@ export function play(item, { start = true, focus = false } = {}) {
   describe();
   if (focus) {
     $("title").focus({ preventScroll: true });
-    $("stage").scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    $("stage").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
   }
 }
 

@@ -1,6 +1,6 @@
 // The page for those who watch: puts its parts together.
 
-import { $, el, memory, random, tell } from "/page/dom.js";
+import { $, calm, el, memory, random, tell } from "/page/dom.js";
 import { depart, send } from "/page/events.js";
 import * as feed from "/page/feed.js";
 import * as about from "/page/about.js";
@@ -23,25 +23,25 @@ const guarded = (work) => async (event) => {
 };
 
 /** Go on: in the person's own list with its new first, in any other with what follows there. A list that somebody waits for comes first. */
-async function onward() {
+async function onward({ start = true } = {}) {
   const gone = now(), { feed: list } = feed;
   stage.leave();
   if (list.kind === "next" && !feed.opening()) await feed.next();
   const place = list.items.findIndex((one) => one.media_id === gone?.media_id);
   const following = list.kind === "next" ? list.items.find((one) => one.media_id !== gone?.media_id) : list.items[place + 1];
-  if (following) stage.play(following); else if (list.kind === "next") stage.empty();
+  if (following) stage.play(following, { start }); else if (list.kind === "next") stage.empty();
   feed.show();
 }
 
 /** The end of an item leads on, but takes nothing away from somebody who is still writing about it. */
 function ended() {
   const listed = feed.feed.kind === "next" || feed.feed.items.some((one) => one.media_id === now()?.media_id);
-  return listed && !document.querySelector("#stage form:not([hidden])") ? onward() : null;
+  return listed && !document.querySelector("#stage form:not([hidden]), dialog[open]") ? onward({ start: !calm() }) : null;
 }
 
 /** What the person says of the item; the list that follows knows it. */
-async function opinion(kind, told) {
-  await send(stage.stage.user, kind, now().media_id);
+async function opinion(kind, told, facts = {}) {
+  await send(stage.stage.user, kind, now().media_id, facts);
   if (kind === "like" || kind === "dislike") {
     for (const one of ["like", "dislike"]) document.querySelector(`[data-act=${one}]`).setAttribute("aria-pressed", String(one === kind));
     await Promise.all([feed.next(), taste.show()]);
@@ -50,6 +50,17 @@ async function opinion(kind, told) {
     await onward();
   }
   tell(say(told));
+}
+
+/** A report is asked about once more, as other people act on it; nothing plays on behind the question. */
+async function report() {
+  const dialog = $("report"), closed = new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+  $("report-text").value = dialog.returnValue = "";
+  $("video").pause();
+  dialog.showModal();
+  await closed;
+  const text = $("report-text").value.trim();
+  if (dialog.returnValue === "report") await opinion("report", "reported", text ? { text } : {});
 }
 
 async function share() {
@@ -84,7 +95,7 @@ async function label() {
 const ACTS = {
   like: () => opinion("like", "liked"), dislike: () => opinion("dislike", "disliked"), not_interested: () => opinion("not_interested", "not_interested.done"),
   skip: () => opinion("skip", "skipped"), similar: async () => { await feed.alike(now()); $("heading").focus(); }, share,
-  comment: (button) => unfold("comment", button), label: (button) => unfold("label", button),
+  report, comment: (button) => unfold("comment", button), label: (button) => unfold("label", button),
 };
 
 /** Whoever watches now: their name stays in this browser alone, to be chosen again. */
