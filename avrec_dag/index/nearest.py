@@ -164,15 +164,14 @@ class InvertedFile:
         """The k rows nearest by their codes, for who compares them himself."""
         import faiss
 
-        asked = np.ascontiguousarray(query[None, :], dtype=np.float32)
-        chosen = faiss.SearchParametersIVF()
-        chosen.nprobe, wanted = self.index.nprobe, k
-        if k >= self.index.ntotal:  # all of the rows are wanted: lists save nothing
-            chosen.nprobe, wanted = self.index.nlist, self.index.ntotal
-        selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(left_out))  # held here while faiss looks at it
-        if len(left_out):
+        asked, chosen, wanted = np.ascontiguousarray(query[None, :], dtype=np.float32), None, max(1, min(k, self.index.ntotal))
+        selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(left_out)) if len(left_out) else None  # held while faiss looks at it
+        if selector is not None or k >= self.index.ntotal:
+            chosen = faiss.SearchParametersIVF()
+            # Where all of the rows are wanted, lists save nothing.
+            chosen.nprobe = self.index.nprobe if k < self.index.ntotal else self.index.nlist
             chosen.sel = selector
-        _, found = self.index.search(asked, max(1, min(wanted, self.index.ntotal)), params=chosen)
+        _, found = self.index.search(asked, wanted, params=chosen)
         return found[0][(found[0] >= 0) & (found[0] < len(self.vectors))]
 
 
