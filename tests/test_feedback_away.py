@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from avrec_dag.feedback import FeedbackLog
 from avrec_dag.serving.app import create_app
+from tests.described import described
 from tests.small_library import DAY, Small
 
 ITEM = f"dt={DAY}/bars-0.mp4"
@@ -18,6 +19,7 @@ def test_a_like_is_refused_honestly_lists_go_on_and_the_same_like_counts_once_af
     log = FeedbackLog(postgres.url(postgres.new_database()))
     batch = {"events": [{"user_id": "ann", "media_id": ITEM, "kind": "like", "happened_at": datetime.now(UTC).isoformat()}]}
     with TestClient(create_app(small.ledger, small.blobs, small.source, log)) as client:
+        described(client)
         assert client.post("/v1/feedback", json=batch).json() == {"added": 1, "known": 0, "refused": []}
         liked = client.get("/v1/recommendations/ann")
         assert "avrec-notes" not in liked.headers

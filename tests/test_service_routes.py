@@ -13,6 +13,7 @@ from avrec_dag.media.uploads import MediaSource
 from avrec_dag.serving import guard
 from avrec_dag.serving.app import create_app
 from avrec_dag.serving.problems import MEDIA_TYPE
+from tests.described import described
 from tests.small_library import DAY, ODD, SOUND, Small
 
 RINGS = f"dt={DAY}/rings-0.mp4"
@@ -27,7 +28,7 @@ def served(small, tmp_path_factory) -> Small:
 def client(served) -> Iterator[TestClient]:
     log = served.log
     with TestClient(create_app(served.ledger, served.blobs, served.source, log), raise_server_exceptions=False) as one:
-        yield one
+        yield described(one)
     log.close()
 
 

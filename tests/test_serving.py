@@ -9,6 +9,7 @@ from avrec_dag import synthetic
 from avrec_dag.serving.feedback import MOST_EVENTS
 from avrec_dag.serving.pages import FOLDER
 from avrec_dag.serving.streaming import wanted
+from tests.described import described
 from tests.made_service import serving
 from tests.small_library import DAY, ODD, SOUND, Small
 
@@ -27,7 +28,7 @@ def address(served) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(address) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=address, timeout=60) as one:
-        yield one
+        yield described(one)
 
 
 def event(user: str, media_id: str, kind: str, **more: object) -> dict[str, object]:

@@ -19,6 +19,7 @@ from avrec_dag.serving.app import create_app
 from avrec_dag.serving.cursors import BadCursorError, Cursors, OldCursorError, marks
 from avrec_dag.serving.live import Live
 from avrec_dag.serving.turns import Lane, Turns, worked_out
+from tests.described import described
 from tests.made_library import STEPS, made_library, made_vectors
 
 USER = "made-user-003"
@@ -39,7 +40,7 @@ def client(library):
         app = create_app(library.ledger, library.blobs, source=None, log=library.log)  # type: ignore[arg-type]
         with TestClient(app, raise_server_exceptions=False) as one:
             until(lambda: one.get("/readyz").status_code == 200)
-            yield one
+            yield described(one)
 
 
 def until(true, within_s: float = 30.0) -> None:

@@ -8,6 +8,7 @@ from avrec_dag.items import Row
 from avrec_dag.recommend import stage
 from avrec_dag.serving.app import create_app
 from avrec_dag.steps import WHOLE
+from tests.described import described
 from tests.made_library import STEPS, MadeLibrary, made_library
 
 
@@ -39,6 +40,7 @@ def test_what_is_kept_back_is_neither_recommended_nor_similar_nor_streamed_nor_s
     stored = library.ledger.rows("recommendations", WHOLE, ["media_ids"]).to_pylist()
     assert victim not in {one for row in stored for one in row["media_ids"]}
     with TestClient(create_app(library.ledger, library.blobs, source=None, log=library.log)) as client:  # type: ignore[arg-type]
+        described(client)
         for what in ("stream", "sheet", "still"):
             answer = client.get(f"/v1/media/{victim}/{what}")
             assert answer.status_code == 451
