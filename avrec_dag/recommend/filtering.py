@@ -85,7 +85,7 @@ class Filter:
         gone = {*met, *also}
         own = [self._place[one] for one in gone if one in self._place]
         copies = [column for group in {self.group_of[one] for one in gone if one in self.group_of} for column in self._of_group[group]]
-        return np.unique(np.array([*own, *copies, *self.blocked.tolist()], dtype=np.int64))
+        return np.array(sorted({*own, *copies, *self.blocked.tolist()}), dtype=np.int64)
 
     def why(self, media_id: str, met: Collection[str]) -> str | None:
         """One sentence why this person is not shown an item; None where they may be."""

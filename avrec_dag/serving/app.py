@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from avrec_dag import __version__
@@ -22,6 +21,7 @@ from avrec_dag.recommend import context
 from avrec_dag.recommend.reranking.knobs import MOST_PER_CREATOR, Changes, Knobs, Method
 from avrec_dag.serving import feedback, labels, media, observing, openapi, operator, pages, people, problems, searching, session
 from avrec_dag.serving.access import Access
+from avrec_dag.serving.answers import answered
 from avrec_dag.serving.asked import Count, MediaId, Share, UserId
 from avrec_dag.serving.cursors import BadCursorError, OldCursorError
 from avrec_dag.serving.experiments import Trial
@@ -163,9 +163,9 @@ def _answers(app: FastAPI, live: Live, trial: Trial) -> None:
             headers["Avrec-Cursor"] = answer.cursor
         if answer.notes:
             headers["Avrec-Notes"] = json.dumps(answer.notes)
-        return JSONResponse(answer.items, headers=headers)
+        return answered(answer.items, headers)
 
     @app.get("/v1/similar/{media_id:path}", tags=["answers"], responses=problems.possible(404), response_model=list[dict[str, Any]])
     async def similar(media_id: MediaId, k: Count = 10) -> Response:
         """Items like one item."""
-        return JSONResponse(await worked_out(live, partial(live.similar, media_id, k)))
+        return answered(await worked_out(live, partial(live.similar, media_id, k)))

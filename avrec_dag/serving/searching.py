@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from avrec_dag.errors import MediaError
+from avrec_dag.serving.answers import answered
 from avrec_dag.serving.asked import Asker, Count
 from avrec_dag.serving.live import DECODING_AT_ONCE, Live
 from avrec_dag.serving.problems import possible
@@ -25,13 +26,13 @@ def routes(app: FastAPI, live: Live) -> None:
     """Add the routes to the service."""
     turns = threading.BoundedSemaphore(DECODING_AT_ONCE)
 
-    @app.get("/v1/search", tags=["answers"])
+    @app.get("/v1/search", tags=["answers"], response_model=list[dict[str, Any]])
     def search_by_words(
         user: Asker, q: Annotated[str, Query(min_length=1, max_length=500)], k: Count = 10, taste: Taste = None
-    ) -> list[dict[str, Any]]:
+    ) -> Response:
         """Items that fit a few words; with a user re-ranked by taste."""
         _refuse_nobodys_taste(user, taste)
-        return live.search(q, k, user_id=user, taste=taste)
+        return answered(live.search(q, k, user_id=user, taste=taste))
 
     @app.post("/v1/search", tags=["answers"], responses=possible(415), openapi_extra={"requestBody": _SENT})
     def search_by_file(

@@ -95,7 +95,9 @@ class Content:
         if self.settings.recency < 1.0:
             since = np.repeat(data.indptr[1:], np.diff(data.indptr)) - 1 - np.arange(len(data))
             counted *= self.settings.recency**since
-        sums = np.bincount(data.rows, weights=np.abs(counted), minlength=len(data.users))[data.rows]
+        size = np.abs(counted)
+        alone = len(data.users) == 1
+        sums = np.full(len(size), size.sum()) if alone else np.bincount(data.rows, size, minlength=len(data.users))[data.rows]
         return np.divide(counted, sums, out=np.zeros_like(counted), where=sums > 0).astype(np.float32)
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:

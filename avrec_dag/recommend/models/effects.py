@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from avrec_dag.recommend.models.base import Interactions, Model
 from avrec_dag.recommend.models.blend import Blend
 from avrec_dag.recommend.models.content import Content
+from avrec_dag.recommend.models.histories import each_once
 from avrec_dag.recommend.models.linear import Linear
 from avrec_dag.recommend.models.popularity import Popularity
 from avrec_dag.recommend.models.weighing import Array
@@ -44,7 +45,7 @@ def _of_one(blend: Blend, component: Model, history: Interactions, items: NDArra
     events = np.arange(len(history)) if place is None else np.flatnonzero(place[history.columns] >= 0)
     wanted = items if place is None else place[items]
     looked_at = np.arange(max(0, len(known) - MOST), len(known))
-    if isinstance(component, Linear) and (wanted >= 0).any() and len(np.unique(known.columns)) == len(known):
+    if isinstance(component, Linear) and (wanted >= 0).any() and each_once(known):
         lost = component.effects(known, wanted[wanted >= 0])[looked_at]
         effects[np.ix_(events[looked_at], wanted >= 0)] = lost
     elif len(looked_at) and (wanted >= 0).any():

@@ -28,6 +28,11 @@ def checked(data: Interactions, items: tuple[str, ...] | None = None) -> Interac
     return data
 
 
+def each_once(history: Interactions) -> bool:
+    """Whether no item occurs twice in the history of one person."""
+    return len(set(history.columns.tolist())) == len(history)
+
+
 def places(data: Interactions) -> NDArray[np.int64]:
     """(events,) how many events of the same person are newer: 0 is the newest."""
     newer = np.repeat(data.indptr[1:] - 1, np.diff(data.indptr))

@@ -11,7 +11,7 @@ from avrec_dag.errors import ModelError
 from avrec_dag.recommend.models import files, learned, regression, restricted, top
 from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.gram import Pairs
-from avrec_dag.recommend.models.histories import checked, chosen, places, recent
+from avrec_dag.recommend.models.histories import checked, chosen, each_once, places, recent
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Linear:
 
     def score(self, histories: Interactions, candidates: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """See `Model.score`."""
-        if len(histories.users) == 1 and _each_once(histories):
+        if len(histories.users) == 1 and each_once(histories):
             return chosen(self._of_one(checked(histories, self.items)), candidates)
         rows = recent(checked(histories, self.items), self.settings.recency)
         if candidates is not None and len(histories.users) > 1:  # a dense row of every item for each would be mostly thrown away
@@ -151,10 +151,6 @@ class Linear:
         model.pairs = Pairs(read.sparse("together", np.float64, shape), read.sparse("after", np.float64, shape))
         model.weights = read.sparse("weights", np.float32, shape)
         return model
-
-
-def _each_once(history: Interactions) -> bool:
-    return len(np.unique(history.columns)) == len(history)
 
 
 def _cells(rows: sp.csr_matrix, columns: NDArray[np.integer]) -> NDArray[np.float32]:
