@@ -52,6 +52,10 @@ class Searched(Protocol):
         """Some rows of one part, `fused` or `joint`: (r, d), without copying the rest."""
         ...
 
+    def products(self, part: str, rows: Rows, query: Vectors) -> Scores:
+        """(r,) float32 inner products of some rows of one part with a vector, (d,), without copying any."""
+        ...
+
     def nearest(self, part: str, query: Vectors, k: int) -> tuple[Rows, Scores]:
         """Rows and cosines of the k items nearest in one part, `fused` or `joint`, best first; items without such a vector are not found.
 

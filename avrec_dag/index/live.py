@@ -120,6 +120,13 @@ class LiveIndex(Answers):
         found[new] = self.beside.vectors(part, self._added[rows[new] - len(self._kept)])
         return found
 
+    def products(self, part: str, rows: Rows, query: Vectors) -> Scores:
+        """As in `Searched`."""
+        found, new = np.zeros(len(rows), np.float32), rows >= len(self._kept)
+        found[~new] = self.stored.products(part, self._kept[rows[~new]], query)
+        found[new] = self.beside.products(part, self._added[rows[new] - len(self._kept)], query)
+        return found
+
     def nearest(self, part: str, query: Vectors, k: int) -> tuple[Rows, Scores]:
         """As in `Searched`."""
         old, old_scores = self.stored.nearest(part, query, k, self._gone)

@@ -51,7 +51,9 @@ def products(vectors: Vectors, rows: Rows, query: Vectors) -> Scores:
     from faiss import swig_ptr, swigfaiss
 
     at, asked = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(query, np.float32)
-    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous or not len(at):
+    if not len(at):
+        return np.zeros(0, np.float32)
+    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
         return np.asarray(vectors[at] @ asked, np.float32)
     if not 0 <= int(at.min()) <= int(at.max()) < len(vectors) or len(asked) != vectors.shape[1]:
         raise IndexError(f"{len(at)} rows and a query of {len(asked)} numbers do not fit vectors of shape {vectors.shape}")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from avrec_dag.errors import SettingError
 from avrec_dag.index.base import Answers, row_of
-from avrec_dag.index.nearest import MOST_EXACT, InvertedFile, Neighbours, Rows, Scores, Vectors
+from avrec_dag.index.nearest import MOST_EXACT, InvertedFile, Neighbours, Rows, Scores, Vectors, products
 from avrec_dag.moments import views
 
 TABLE, KEY = "item_index", "item_index"
@@ -102,6 +102,10 @@ class ItemIndex(Answers):
     def vectors(self, part: str, rows: Rows) -> Vectors:
         """As in `Searched`."""
         return (self.fused if part == "fused" else self.joint)[rows]
+
+    def products(self, part: str, rows: Rows, query: Vectors) -> Scores:
+        """As in `Searched`."""
+        return products(self.fused if part == "fused" else self.joint, rows, query)
 
     def nearest(self, part: str, query: Vectors, k: int, left_out: Rows = _NONE) -> tuple[Rows, Scores]:
         """As in `Searched`, without the rows `left_out`."""

@@ -1,6 +1,7 @@
 """The items that can be recommended, and what answers say about them."""
 
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -85,10 +86,13 @@ class Catalogue:
     @cached_property
     def holders(self) -> Mapping[str, Sequence[int]]:
         """Word -> the rows of the items that hold it."""
-        found: dict[str, list[int]] = {}
+        found: dict[str, array[int]] = {}
         for row, terms in enumerate(self.terms):
             for term in terms:
-                found.setdefault(term, []).append(row)
+                held = found.get(term)
+                if held is None:
+                    held = found[term] = array("i")  # which numpy reads as it is
+                held.append(row)
         return found
 
 

@@ -229,7 +229,7 @@ class Recommender:
         """What finds candidates."""
         return Retriever(self.catalogue, self.views, self.explorer.new, self.stamp)
 
-    @property
+    @cached_property
     def searcher(self) -> Searcher:
         """What finds items by what they hold, whoever asks."""
         return Searcher(self.catalogue)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from avrec_dag.recommend.explain import Reason
 from avrec_dag.recommend.matching import Matches, match
 from avrec_dag.recommend.queries import Query, Vector
 from avrec_dag.recommend.settings import K
+
+if TYPE_CHECKING:
+    from avrec_dag.encoders.joint import JointSpace
 
 POOL = 200
 """So many of the items that fit best are re-ranked by taste."""
@@ -98,12 +103,17 @@ class Searcher:
         for row, at, suit in zip(rows, order, suits, strict=True):
             media_id = self.catalogue.index.items[row]
             moment = moments.best(media_id, joint, named, words.BOOST)
-            reason = matches.reasons[at] if suit is None else f"{matches.reasons[at]}; {suit.text}"
+            reason = matches.reason(at) if suit is None else f"{matches.reason(at)}; {suit.text}"
             answer.append(Found(media_id, float(scores[at]), reason, suit.causes if suit else (), moment))
         return answer
 
     def _of_text(self, text: str) -> Vector:
-        """The words in the space that the index is in.
+        """The words in the space that the index is in; SettingError as for `_space`."""
+        return self._space.text([text])[0]
+
+    @cached_property
+    def _space(self) -> "JointSpace":
+        """That of the index.
 
         Raises:
             SettingError: The encoders of that name are not those that made it.
@@ -116,7 +126,7 @@ class Searcher:
                 f"the index was made with the encoders {self.catalogue.index.space}, AVREC_ENCODERS={space.preset} is now "
                 f"{space.identity}; run `avrec materialize`"
             )
-        return space.text([text])[0]
+        return space
 
 
 def _retasted(matches: Matches, taste: Taste, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
