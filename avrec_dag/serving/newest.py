@@ -75,6 +75,7 @@ class Newest:
     def close(self) -> None:
         """Stop looking."""
         self._stopped.set()
+        gc.unfreeze()
 
     def current(self) -> Loaded:
         """The newest view; the first one is loaded by whoever asks first.
@@ -113,11 +114,10 @@ class Newest:
             except Exception:  # a view that cannot be made must not end the looking
                 self.why = "the library cannot be read: see the service's log"
                 _LOG.exception("the library cannot be read anew; what was read before serves on")
-            if self.loads != seen:
+            if self.loads != seen and not self._stopped.is_set():
                 seen = self.loads
                 _keep_out_of_collections()
             self._stopped.wait(every_s)
-        gc.unfreeze()
 
     def _versions(self, version: tuple[str, ...]) -> dict[str, dict[str, str]]:
         found = {}
