@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from avrec_dag.recommend.metrics import intra_list_distance
@@ -58,6 +58,10 @@ knobs_of = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(scores=scores_of, k=st.integers(0, 25), knobs=knobs_of, seed=st.integers(0, 50), makers=st.integers(1, 8))
+@example(  # the copy whose class is lifted is another creator's
+    scores=[0.0, -np.inf, -np.inf, 0.0, 0.0, 0.0, -np.inf], k=2, seed=13, makers=1,
+    knobs=Knobs(relevance=1.0, quality=0.0, diversity=0.0, personal=0.0, calibration=1.0, per_creator=1, method="swap"),
+)  # fmt: skip
 def test_a_list_repeats_nothing_shows_nothing_barred_is_as_long_as_it_can_be_and_keeps_to_the_cap(scores, k, knobs, seed, makers):
     n, final, rng = len(scores), np.array(scores, np.float32), np.random.default_rng(seed)
     groups, creators, kind = rng.integers(0, max(n - 5, 1), n), rng.integers(-1, makers, n), rng.integers(0, 5, n)

@@ -54,6 +54,12 @@ class Shelf:
         """(items, classes) float32 probabilities of the items."""
         return self.all_classes if self.columns is None else sp.csr_matrix(self.all_classes[self.columns])
 
+    @cached_property
+    def copied(self) -> NDArray[np.int64]:
+        """Positions of the items that stand here more than once, ascending."""
+        _, group, counts = np.unique(self.groups, return_inverse=True, return_counts=True)
+        return np.flatnonzero(counts[group] > 1)
+
     def content(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of the items at some positions."""
         return self.vectors[positions if self.columns is None else self.columns[positions]]
@@ -178,8 +184,15 @@ class Reranker:
         return of_scores(scores, self.shelf.groups, self.shelf.creators, k, per_creator=cap, decay=decay, chances=chances)
 
     def _moved(self, scores: NDArray[np.floating], lifted: NDArray[np.float64]) -> NDArray[np.floating]:
-        """The scores with the chances of each class moved; what has no class, or is none, keeps its chance."""
-        return scores + np.log(np.maximum(1.0 + self.shelf.classes @ (lifted - 1.0), _LEAST_LIFT))
+        """The scores with the chances of each class moved; what has no class, or is none, keeps its chance.
+
+        Which copy is shown is for the scores to say: what is called something else is not better for it.
+        """
+        moved = scores + np.log(np.maximum(1.0 + self.shelf.classes @ (lifted - 1.0), _LEAST_LIFT))
+        copied, groups = self.shelf.copied, self.shelf.groups
+        best_first = copied[np.lexsort((-scores[copied], groups[copied]))]
+        moved[best_first[1:][groups[best_first[1:]] == groups[best_first[:-1]]]] = -np.inf
+        return moved
 
     def _calibrated(self, varied: list[int], positions: NDArray[np.int64], wanted: NDArray[np.float32], k: int, knobs: Knobs) -> list[int]:
         mix = sp.csr_matrix(self.shelf.classes[positions[varied]]).toarray()
