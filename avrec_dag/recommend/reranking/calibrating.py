@@ -35,6 +35,32 @@ def lift(
     return np.clip(np.divide(wanted, expected, out=np.ones(len(expected)), where=held), 1.0 / _MOST, _MOST)
 
 
+def smoothed(
+    scores: NDArray[np.floating], popularity: NDArray[np.floating], share: float, stands_for: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """(items,) logarithms of chances of which a share goes by what is popular, whoever chooses; -inf where an item must not be shown.
+
+    A model of a person says next to nothing of what lies far from their taste, so that variety would take any of it. Interpolation with
+    what holds for everybody puts that right, as in models of language (Jelinek and Mercer 1980; Zhai and Lafferty, A study of smoothing
+    methods for language models applied to information retrieval, TOIS 2004).
+
+    Args:
+        scores: (items,) logarithms of chances, up to a constant; -inf where an item must not be shown.
+        popularity: (items,) at least 0.
+        share: In [0, 1).
+        stands_for: As in `lift`.
+    """
+    open_to, many = np.isfinite(scores), np.ones(len(scores)) if stands_for is None else stands_for
+    usual = np.where(open_to, popularity, 0.0)
+    total = float(usual @ many)
+    if share == 0.0 or total <= 0.0:
+        return scores.astype(np.float64)
+    highest = float(scores.max())
+    own = scores - (highest + np.log(np.exp(scores - highest) @ many))
+    with np.errstate(divide="ignore"):
+        return np.logaddexp(np.log1p(-share) + own, np.log(share * usual / total))
+
+
 def divergence(wanted: NDArray[np.floating], mixes: NDArray[np.floating]) -> NDArray[np.float64]:
     """Kullback-Leibler divergence of the mix of a list from the wanted one, in nats, 0 where they are the same.
 

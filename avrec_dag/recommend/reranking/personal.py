@@ -28,11 +28,13 @@ class Population:
         variety: Mean distance within a history, over people with at least two liked items.
         deviation: Its standard deviation between people; 0 where nothing can be told.
         mix: (classes,) float32, the mean mix of classes of those people, summing to 1 with what has no class left out.
+        popularity: (items,) float32, by how many of those people each is liked.
     """
 
     variety: float
     deviation: float
     mix: NDArray[np.float32]
+    popularity: NDArray[np.float32]
 
     @classmethod
     def of(cls, liked: sp.csr_matrix, vectors: NDArray[np.float32], classes: sp.csr_matrix) -> "Population":
@@ -54,7 +56,8 @@ class Population:
             people += int((np.diff(rows.indptr) > 0).sum())
         known = np.concatenate([np.zeros(0), *found])
         mean, deviation = (float(known.mean()), float(known.std())) if len(known) > 1 else (0.0, 0.0)
-        return cls(mean, deviation, (mix / max(people, 1)).astype(np.float32))
+        popularity = np.bincount(liked.indices[liked.data > 0], minlength=liked.shape[1]).astype(np.float32)
+        return cls(mean, deviation, (mix / max(people, 1)).astype(np.float32), popularity)
 
 
 def shares(liked: sp.csr_matrix) -> sp.csr_matrix:
