@@ -15,7 +15,7 @@ from avrec_dag.recommend.reranking.curve import Case, best_within, measure, pict
 from avrec_dag.recommend.reranking.knobs import METHODS, Knobs
 from avrec_dag.recommend.reranking.listing import Reranker, Shelf
 from avrec_dag.recommend.reranking.personal import Population, _variety, shares, strength, varieties
-from avrec_dag.recommend.reranking.spreading import spread, swapped
+from avrec_dag.recommend.reranking.spreading import discounts, spread, swapped
 
 
 def unit(n: int, seed: int, dim: int = 8) -> np.ndarray:
@@ -153,7 +153,7 @@ def test_items_without_content_and_equal_scores_are_no_trouble(method):
 def worth_of(chosen: tuple[int, ...], relevance: np.ndarray, vectors: np.ndarray, odds: float) -> float:
     others = len(chosen) - 1
     apart = sum((1 - float(vectors[a] @ vectors[b])) / others for a in chosen for b in chosen if a != b)
-    return float(relevance[list(chosen)].sum()) + odds * apart
+    return float(-np.sort(-relevance[list(chosen)]) @ discounts(len(chosen))) + odds * apart
 
 
 @settings(max_examples=60, deadline=None)
