@@ -7,6 +7,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from avrec_dag.items import Row
+from avrec_dag.ledger import Kept, Ledger
 from avrec_dag.ledger.files import TableFiles
 from avrec_dag.ledger.newest import newest
 from tests.made_graph import DAY, STEPS, Crash, Crashing, World
@@ -48,6 +50,31 @@ def apply(world, name, *details):
             files = TableFiles(world.uri, table)
             if files.paths(DAY):
                 files.add(DAY, newest(files.read(DAY, files.schema.names), files.key).drop_columns("partition"))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["good", "failed", "gone", "compacted", "nothing"]), KEYS, st.sampled_from([DAY, "2026-02-04"])),
+        max_size=8,
+    )
+)
+def test_a_reader_who_keeps_what_did_not_change_reads_what_one_who_comes_anew_does(changes):
+    with tempfile.TemporaryDirectory() as folder:
+        kept, anew = Kept(f"{folder}/store"), Ledger(f"{folder}/store")
+        for version, (what, key, day) in enumerate(changes):
+            if what in ("good", "failed"):
+                anew.append(
+                    "raw_media", day, [Row(key, str(version), {}, {"title": f"{version}"}, error="broken" if what == "failed" else None)]
+                )
+            elif what == "gone":
+                anew.tombstone("raw_media", day, [key])
+            elif what == "compacted":
+                anew.compact("raw_media", day)
+            assert kept.data_version("raw_media") == anew.data_version("raw_media")
+            for columns in ([], ["version", "title"]):
+                for status in ("ok", None):
+                    assert kept.rows("raw_media", None, columns, status=status) == anew.rows("raw_media", None, columns, status=status)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

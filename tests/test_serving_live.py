@@ -13,14 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avrec_dag.feedback import FeedbackLog
+from avrec_dag.index import files
+from avrec_dag.ledger.files import TableFiles
 from avrec_dag.recommend import indexing
+from avrec_dag.recommend.context import Context
+from avrec_dag.recommend.reranking.knobs import Knobs
 from avrec_dag.serving import cursors, newest
 from avrec_dag.serving.app import create_app
 from avrec_dag.serving.cursors import BadCursorError, Cursors, OldCursorError, marks
 from avrec_dag.serving.live import Live
 from avrec_dag.serving.turns import Lane, Turns, worked_out
 from tests.described import described
-from tests.made_library import STEPS, made_library, made_vectors
+from tests.made_library import STEPS, UPSTREAM, made_library, made_vectors
 
 USER = "made-user-003"
 
@@ -162,6 +166,39 @@ def test_a_new_item_is_served_without_a_restart_and_a_new_model_names_itself(cli
     until(lambda: versions()["index"] != before["index"])
     assert versions()["runs"]["index"] == "run-of-dagster"
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_new_item_costs_no_reading_of_tables_that_did_not_change_and_answers_are_those_of_a_service_started_anew(tmp_path, monkeypatch):
+    made, whole = made_library(tmp_path), []
+    made.refresh(measured=False)
+    grown = Live(made.ledger, made.blobs, made.log)
+    grown.newest.look()
+    reading, opening = TableFiles.read, files.opened
+
+    def read(self: TableFiles, partition, columns, where=None):
+        whole.extend([self.table] if where is None else [])
+        return reading(self, partition, columns, where)
+
+    def opened(*some):
+        whole.append("files of the index")
+        return opening(*some)
+
+    monkeypatch.setattr(TableFiles, "read", read)
+    monkeypatch.setattr(files, "opened", opened)
+    new = ("cat/new.mp4", "cat", 0.9)
+    made.put([new], made_vectors([new], seed=3))
+    grown.newest.look()
+    assert grown.newest.loads == 2
+    assert set(whole) == set(UPSTREAM)
+
+    anew = Live(made.ledger, made.blobs, made.log)
+    for user in (USER, "made-user-011", "nobody"):
+        for knobs in (Knobs(), Knobs(quality=0.8, exploration=0.0)):
+            assert grown.recommend(user, 71, knobs, Context()) == anew.recommend(user, 71, knobs, Context())
+    assert grown.similar(new[0], 70) == anew.similar(new[0], 70)
+    assert new[0] in [one["media_id"] for one in grown.recommend("nobody", 71, Knobs(), Context())[0]]
+    for one in (grown, anew, made.log):
+        one.close()
 
 
 def test_without_a_library_the_service_lives_and_says_why_it_is_not_ready(tmp_path):

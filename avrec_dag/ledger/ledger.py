@@ -1,9 +1,9 @@
 """The ledger: plan what is left to do, append what was done, read what holds."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -20,6 +20,7 @@ from avrec_dag.schema import TABLES
 from avrec_dag.steps import WHOLE, Step
 
 Status = Literal["ok", "failed"]
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,16 @@ class Ledger:
         """
         found = self._rows(table, None, columns, where=ds.field(TABLES[table].key) == key).to_pylist()
         return found[0] if found else None
+
+    def once(self, table: str, what: str, make: Callable[[], _Made]) -> _Made:  # noqa: ARG002 - for who keeps it
+        """What `make` makes of one table alone: made for every call here, and kept by `Kept` as long as the table is the same.
+
+        Args:
+            table: Its name.
+            what: Is made of it.
+            make: Makes something that nobody changes.
+        """
+        return make()
 
     def plan(self, step: Step, partition: str, *, keys: Collection[str] | None = None) -> Plan:
         """What is left to do for a step; reads key columns only.

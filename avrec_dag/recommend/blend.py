@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.blend import Blend
-from avrec_dag.recommend.models.content import centred
+from avrec_dag.recommend.models.content import Content, centred
 from avrec_dag.recommend.models.weighing import Array, standardise
 from avrec_dag.recommend.pool import Pool
 
@@ -43,7 +43,8 @@ class Views:
     @cached_property
     def vectors(self) -> Array:
         """(items, d) float32 centred content vectors."""
-        return centred(self.fused)
+        content = next((one for one in self.model.components if isinstance(one, Content)), None)
+        return content.centred(self.fused) if content else centred(self.fused)  # of a large library they are held once
 
     @cached_property
     def support(self) -> np.ndarray:

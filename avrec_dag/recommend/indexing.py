@@ -75,8 +75,10 @@ def current(ledger: Ledger, blobs: Blobs, shown: Collection[str]) -> tuple[Index
     row = ledger.row(index.TABLE, index.KEY)
     if row is None or not row["blob"]:
         raise MissingError("there is no item index yet: materialise `item_index` (avrec materialize)")
-    stored = files.opened(blobs, str(row["blob"]), cast("str | None", row["sha256"]))
-    return LiveIndex.of(stored, shown, _beside(ledger, stored, shown)), _stored_moments(blobs, str(row["blob"]), stored.items)
+    blob, sha256 = str(row["blob"]), cast("str | None", row["sha256"])
+    stored = ledger.once(index.TABLE, "index", lambda: files.opened(blobs, blob, sha256))
+    found = ledger.once(index.TABLE, "moments", lambda: _stored_moments(blobs, blob, stored.items))
+    return LiveIndex.of(stored, shown, _beside(ledger, stored, shown)), found
 
 
 def _beside(ledger: Ledger, stored: ItemIndex, shown: Collection[str]) -> ItemIndex | None:

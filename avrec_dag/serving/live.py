@@ -12,7 +12,7 @@ from avrec_dag.engine import Local
 from avrec_dag.errors import MissingError, SettingError, UnreachableError, WithheldError
 from avrec_dag.feedback import Event, FeedbackLog, Rules
 from avrec_dag.labelling import LabelLog
-from avrec_dag.ledger import Ledger
+from avrec_dag.ledger import Kept, Ledger
 from avrec_dag.limits import Limits
 from avrec_dag.moderation.decisions import why_withheld
 from avrec_dag.recommend.context import Context
@@ -67,7 +67,8 @@ class Live:
         self.ledger, self.blobs, self.log, self.rules, self.knobs = ledger, blobs, log, rules, knobs or Knobs()
         self.labels = LabelLog(log.url)
         self._apart = Local(DECODING_AT_ONCE, query_limits(limits or Limits()))
-        self.newest, self.cursors = Newest(ledger, self._load), Cursors(cursor_key.encode())
+        self._kept = Kept(ledger.uri)
+        self.newest, self.cursors = Newest(self._kept, self._load), Cursors(cursor_key.encode())
 
     @property
     def waits(self) -> bool:
@@ -197,5 +198,5 @@ class Live:
     def _load(self) -> tuple["Recommender", Mapping[str, Mapping[str, Any]]]:
         from avrec_dag.recommend.live import Recommender
 
-        rows = self.ledger.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
-        return Recommender.load(self.ledger, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows}
+        rows = self._kept.rows("raw_media", columns=["media_id", "title", "kind", "duration_s"]).to_pylist()
+        return Recommender.load(self._kept, self.blobs, self.rules, self.knobs), {row["media_id"]: row for row in rows}

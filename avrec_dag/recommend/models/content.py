@@ -34,11 +34,13 @@ def centred(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
     A row of zeros is an item of which nothing is known: it takes no part in the mean and stays zero.
     """
-    told = np.linalg.norm(vectors, axis=1, keepdims=True) > 1e-6
-    mean = vectors.sum(axis=0, keepdims=True) / max(int(told.sum()), 1)
-    moved = np.where(told, vectors - mean, 0.0)
-    norms = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.divide(moved, norms, out=np.zeros_like(moved, dtype=np.float32), where=norms > 1e-6).astype(np.float32)
+    told = np.linalg.norm(vectors, axis=1) > 1e-6
+    moved = (vectors - vectors.sum(axis=0) / max(int(told.sum()), 1)).astype(np.float32, copy=False)
+    norms = np.linalg.norm(moved, axis=1)
+    known = told & (norms > 1e-6)
+    moved /= np.where(known, norms, 1)[:, None]
+    moved[~known] = 0.0
+    return moved
 
 
 class Content:
@@ -69,12 +71,14 @@ class Content:
 
     def vectors(self, data: Interactions) -> NDArray[np.float32]:
         """(items, d) float32 centred vectors of these items; computed once for one array; (items, 1) zeros where there are none."""
+        return np.zeros((len(data.items), 1), np.float32) if data.vectors is None else self.centred(data.vectors)
+
+    def centred(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As the function; computed once for one array, and not to be written to."""
         given, found = self._centred
-        if data.vectors is None:
-            return np.zeros((len(data.items), 1), np.float32)
-        if given is not data.vectors:
-            found = centred(data.vectors)
-            self._centred = (data.vectors, found)
+        if given is not vectors:
+            found = centred(vectors)
+            self._centred = (vectors, found)
         return found
 
     def towards(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
