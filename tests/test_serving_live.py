@@ -47,7 +47,7 @@ def client(library):
             yield described(one)
 
 
-def until(true, within_s: float = 30.0) -> None:
+def until(true, within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline
