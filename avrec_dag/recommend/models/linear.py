@@ -13,6 +13,9 @@ from avrec_dag.recommend.models.base import Files, Interactions
 from avrec_dag.recommend.models.gram import Pairs
 from avrec_dag.recommend.models.histories import checked, chosen, each_once, places, recent
 
+_Links = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+_NO_LINKS: _Links = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
 
 @dataclass(frozen=True)
 class LinearSettings:
@@ -54,6 +57,7 @@ class Linear:
         self.learned = learned.nothing()
         self.pairs = Pairs.none(0)
         self.weights = sp.csr_matrix((0, 0), dtype=np.float32)
+        self._last: tuple[Interactions | None, sp.csr_matrix, _Links] = (None, self.weights, _NO_LINKS)
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -124,8 +128,18 @@ class Linear:
         np.add.at(scores[0], columns, weights)
         return scores
 
-    def _linked(self, history: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Of each event and each item that it is linked to: the event, the item, and what the event adds there."""
+    def _linked(self, history: Interactions) -> _Links:
+        """Of each event and each item that it is linked to: the event, the item, and what the event adds there.
+
+        The last one's stay, as a list asks twice: to score, and to explain.
+        """
+        of, weights, found = self._last
+        if of is not history or weights is not self.weights:
+            found = self._links(history)
+            self._last = (history, self.weights, found)
+        return found
+
+    def _links(self, history: Interactions) -> _Links:
         counted = (np.maximum(history.weights, 0.0) * np.power(self.settings.recency, places(history), dtype=np.float64)).astype(np.float32)
         starts = self.weights.indptr[history.columns]
         n_linked = self.weights.indptr[history.columns + 1] - starts
