@@ -99,7 +99,7 @@ MODELS: dict[str, Entry] = {
     "als": Entry(
         f"{_HERE}.als:Als",
         f"{_HERE}.als:AlsSettings",
-        {"alpha": (10.0, 2.0, 40.0), "regularization": (0.1, 1.0, 10.0), "recency": (1.0, 0.8), "factors": (128, 64)},
+        {"factors": (128, 256, 64), "alpha": (10.0, 2.0, 40.0), "regularization": (0.1, 1.0, 10.0), "recency": (1.0, 0.8)},
     ),
     "linear": Entry(
         f"{_HERE}.linear:Linear",
