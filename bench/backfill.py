@@ -1,18 +1,19 @@
 """A year of days of older code catches up under `dagster dev` while new uploads arrive: how fast, and how long each upload waits.
 
-python bench/backfill.py [--days 365] [--minutes 20] [--every 120] [--json]
+python bench/backfill.py [--days 365] [--minutes 20] [--every 120] [--library DIR] [--json]
 
 What is made: one sound of 0.3 s a day (WAV, mono) with a title and a label, eight more today, four people. The days of the past have all
 their rows, those of the sound's vectors made by older code, so that each day computes these, the joined vectors and the classes anew.
 What the schedule `nightly_catch_up` asks for is launched at once, as the daemon does at three in the morning. Meanwhile a new sound is
 uploaded every `--every` seconds, or as soon as the one before it stands in the lists. `--minutes` ends it early: what was done until then
-is told.
+is told. `--library` keeps the library; days that an interrupted bench computed there are not computed again.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -152,13 +153,16 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--every", type=float, default=120.0)
+    parser.add_argument("--library", type=lambda text: Path(text).resolve())
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="avrec-backfill-", ignore_cleanup_errors=True) as folder:
-        world = World(Path(folder), free_port())
-        (world.root / "home").mkdir()
-        yaml = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".dagster", str(world.root / "home" / ".dagster"))
-        (world.root / "home" / "dagster.yaml").write_text(yaml, encoding="utf-8")
+        world = World(told.library or Path(folder), free_port())
+        home = world.root / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        yaml = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".dagster", str(home / ".dagster"))
+        (home / "dagster.yaml").write_text(yaml, encoding="utf-8")
         os.environ.update(world.environment)
         found = measured(world, told.days, told.minutes, told.every)
     found |= {"cores": os.cpu_count(), "python": platform.python_version(), "dagster": version("dagster"), "load": os.getloadavg()[2]}

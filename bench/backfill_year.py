@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -67,6 +67,8 @@ class World:
 
         kind, folder = synthetic.KINDS[seed % 2], self.root / "media" / f"dt={day}"
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / f"{name}.wav").exists():
+            return f"dt={day}/{name}.wav"
         (folder / f"{name}.wav.json").write_text(json.dumps(synthetic.sidecar(kind, seed), ensure_ascii=False))
         made = self.root / "made.wav"
         synthetic.clip(made, kind=kind, seed=seed, duration_s=0.3)
@@ -96,10 +98,12 @@ def seed_people(world: World, keys: list[str]) -> None:
 
 
 def build(instance: dg.DagsterInstance, days: list[str]) -> None:
-    """The past, computed here day by day, one of its tables by older code; Dagster is told of it as if it had been runs of its own."""
+    """The past, computed here, one of its tables by older code; Dagster is told of it as if it had been runs of its own.
+
+    Days that have their classes already are not computed again.
+    """
     from assets import automation, graph
     from assets.results import LISTING
-    from avrec_dag.definitions import defs
     from avrec_dag.ledger import Ledger
     from avrec_dag.media.ingest import uploads_of
     from avrec_dag.media.spoken import digest
@@ -107,20 +111,33 @@ def build(instance: dg.DagsterInstance, days: list[str]) -> None:
 
     source, ledger = Snapshot(graph.SETTINGS.media), Ledger(graph.SETTINGS.store)
     tables = [name for name in automation.INGEST_TABLES if not graph.STEPS[name].off]
-    bound = defs.get_repository_def().assets_defs_by_key
-    unchecked = dg.define_asset_job("past", dg.AssetSelection.assets(*tables).without_checks(), executor_def=dg.in_process_executor)
-    job = dg.Definitions([bound[dg.AssetKey(name)] for name in tables], jobs=[unchecked]).resolve_job_def("past")
-    silent = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    built = set(ledger.partitions("content_classes"))
     with patch.dict(graph.STEPS, {BUMPED: replace(graph.STEPS[BUMPED], code="older")}):
-        for number, day in enumerate(days):
-            if number % 30 == 0:
-                say(f"{number} days of the past computed")
-            seen = {LISTING: digest(uploads_of(ledger, source, day, TODAY, graph.SETTINGS.start))}
-            with dg.DagsterInstance.ephemeral() as nowhere:
-                job.execute_in_process(partition_key=day, instance=nowhere, run_config=silent)
-            for table in tables:
-                tags = {"dagster/code_version": graph.STEPS[table].code}
-                instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=day, metadata=seen, tags=tags))
+        compute("past", tables, [day for day in days if day not in built])
+    if not ledger.counts("content_classifier").ok:
+        compute("taught", list(automation.TRAIN_TABLES), [None])
+    unclassified = [day for day in days if ledger.plan(graph.STEPS["content_classes"], day).todo]
+    compute("classified", list(automation.CLASSIFY_TABLES), unclassified)
+    for day in days:
+        seen = {LISTING: digest(uploads_of(ledger, source, day, TODAY, graph.SETTINGS.start))}
+        for table in tables:
+            tags = {"dagster/code_version": "older" if table == BUMPED else graph.STEPS[table].code}
+            instance.report_runless_asset_event(dg.AssetMaterialization(table, partition=day, metadata=seen, tags=tags))
+
+
+def compute(name: str, tables: list[str], partitions: Sequence[str | None]) -> None:
+    """Materialise these tables in this process, without their checks and without a record."""
+    from avrec_dag.definitions import defs
+
+    bound = defs.get_repository_def().assets_defs_by_key
+    unchecked = dg.define_asset_job(name, dg.AssetSelection.assets(*tables).without_checks(), executor_def=dg.in_process_executor)
+    job = dg.Definitions([bound[dg.AssetKey(table)] for table in tables], jobs=[unchecked]).resolve_job_def(name)
+    silent = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    for number, partition in enumerate(partitions):
+        if number % 30 == 0:
+            say(f"{name}: {number} of {len(partitions)}")
+        with dg.DagsterInstance.ephemeral() as nowhere:
+            job.execute_in_process(partition_key=partition, instance=nowhere, run_config=silent)
 
 
 def n_stale(days: list[str]) -> int:
