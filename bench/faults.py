@@ -29,6 +29,7 @@ import fault_kinds
 import fault_rows
 from fault_kinds import KINDS, Kind, Place
 
+from avrec_dag.dagster_home import prepared
 from avrec_dag.demo.s3_server import serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,8 +77,7 @@ class Round:
 
     def launch(self) -> tuple[subprocess.Popen[str], float]:
         """The process, and the seconds until it was at work."""
-        Path(self.settings["DAGSTER_HOME"]).mkdir(exist_ok=True)
-        (Path(self.settings["DAGSTER_HOME"]) / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        prepared(Path(self.settings["DAGSTER_HOME"]))
         began = time.monotonic()
         with (self.place.root / f"log-{self.number}").open("ab") as log:
             child = subprocess.Popen(

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from avrec_dag import synthetic
+from avrec_dag.dagster_home import prepared
 from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
 from avrec_dag.media.uploads import MediaSource
@@ -92,8 +93,7 @@ def build(root: Path) -> Small:
     with FileLock(root / "small-library.lock"):
         if not (small.folder / "built.json").exists():
             _upload(small.folder / "media" / f"dt={DAY}")
-            (small.folder / "dagster").mkdir()
-            (small.folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+            prepared(small.folder / "dagster")
             small.log.add(people())
             done = small.avrec("materialize", "--json")
             assert done.returncode in {0, 1}, done.stderr

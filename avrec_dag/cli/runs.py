@@ -14,6 +14,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from avrec_dag.cli.library import Library
+from avrec_dag.dagster_home import prepared
 from avrec_dag.errors import SettingError
 
 _STATE_TAG = "avrec/state"
@@ -162,10 +163,7 @@ def home() -> Path:
     if not os.environ.get("DAGSTER_HOME"):
         here = Path.cwd()
         if not (here / "dagster.yaml").exists():
-            here = here / ".dagster"
-            here.mkdir(exist_ok=True)
-            if not (here / "dagster.yaml").exists():
-                (here / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+            here = prepared(here / ".dagster")
         os.environ["DAGSTER_HOME"] = str(here)
     return Path(os.environ["DAGSTER_HOME"])
 

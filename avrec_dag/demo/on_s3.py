@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avrec_dag import progress, s3
+from avrec_dag.dagster_home import prepared
 from avrec_dag.demo.s3_server import serving
 from avrec_dag.media.uploads import MediaSource
 
@@ -19,10 +20,7 @@ def settings(folder: Path = FOLDER) -> Iterator[Path]:
 
     What was worked out is kept in `folder`: the next call goes on from there.
     """
-    home = folder.absolute() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    home = prepared(folder.absolute() / "dagster")
     with serving(folder / "server") as server:
         for path in (_UPLOADS, _STORE):
             server.new_bucket(path.partition("/")[0])
