@@ -118,7 +118,7 @@ def measured(world: World, n_days: int, minutes: float, every_s: float) -> dict[
                     meanwhile.append(delay_of(world, instance, 10 + len(meanwhile)))
                     say(f"{ingested} days done; {meanwhile[-1]}")
                     while time.monotonic() < next_at and done_days(instance, set(days), "ingest_and_embed") < n_days:
-                        time.sleep(2)
+                        time.sleep(10)
                 launched.result()
             took_s = time.monotonic() - began
             failed = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
