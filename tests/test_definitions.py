@@ -113,6 +113,6 @@ def test_the_instance_sends_nothing_home_and_frees_the_slots_of_killed_runs():
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     assert settings["telemetry"] == {"enabled": False}
     assert settings["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
-    assert settings["storage"]["sqlite"]["base_dir"].startswith(".dagster")
+    assert settings["storage"]["custom"]["config"]["base_dir"].startswith(".dagster")
     workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
     assert workspace["load_from"][0]["python_module"]["module_name"] == "avrec_dag.definitions"
