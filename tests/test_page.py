@@ -397,6 +397,7 @@ def test_a_taste_is_shown_in_words_and_as_a_picture_and_follows_what_is_liked(pa
 
 def test_an_item_is_told_of_and_can_be_labelled(page, served):
     playing = shown(page)
+    page.evaluate("document.querySelector('#video').loop = true")  # a short clip that ends leads on to another
     page.locator("#about summary").click()
     page.wait_for_selector("#about-told .moments button")
     assert "Quality 0." in page.locator("#about-told").inner_text()
