@@ -1,12 +1,13 @@
 """Clients that drip bytes at the service, over real sockets: each is closed in time, and nobody else waits for them."""
 
+import json
 import selectors
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 import httpx
@@ -116,3 +117,17 @@ def test_who_sends_whole_requests_may_wait_between_them(address):
             answer = one.getresponse()
             assert answer.status == 200 and answer.read()
             time.sleep(0.1)
+
+
+@pytest.mark.parametrize("sent", [b"GET /v1/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01 hello\r\n\r\n"])
+def test_what_is_no_request_is_answered_in_the_shape_of_every_other_error(address, sent):
+    there = urlsplit(address)
+    with socket.create_connection((there.hostname, there.port), timeout=20) as client:
+        with suppress(ConnectionError):  # answered and closed before the last of it
+            client.sendall(sent)
+        answer = HTTPResponse(client)
+        answer.begin()
+        problem = json.loads(answer.read())
+    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert set(problem) >= {"type", "title", "status", "detail", "instance"}
+    assert problem["status"] == 400

@@ -4,10 +4,15 @@ The attack is known as Slowloris (CVE-2007-6750). What a body may take is the gu
 """
 
 import asyncio
+import json
 from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from avrec_dag.serving import problems
+
+_NOT_HTTP = "this is no HTTP request, or its address is too long: send at most 64 KB"
 
 
 class Prompt(AutoHTTPProtocol):
@@ -50,6 +55,13 @@ class Prompt(AutoHTTPProtocol):
         """Nobody is there any more."""
         self._stop()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature, and its words say less
+        """Answer what no middleware sees in the shape of every other error."""
+        body = json.dumps(problems.told(400, _NOT_HTTP, "/")).encode()
+        kind = f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close"
+        self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{kind}\r\n\r\n".encode("ascii") + body)
+        self.transport.close()
 
     def _wait(self) -> None:
         self._deadline = self.loop.call_later(self._headers_s, self.transport.abort)
