@@ -21,7 +21,7 @@ from tests.s3_proxy import Proxy
 
 TABLES = (
     "raw_media", "frames", "audio_spectrograms", "frame_embeddings", "audio_embeddings", "text_embeddings", "fused_features",
-    "technical_quality", "fingerprints", "moderation",
+    "technical_quality", "fingerprints", "moderation", "content_classes",
 )  # fmt: skip
 """The tables of `ingest_and_embed` that have rows where speech and text on screen are off."""
 _FREE_S = (0.5, 4.0)
