@@ -16,6 +16,7 @@ from avrec_dag.watching import Watch
 from resources.feedback import Feedback
 from resources.media import Media
 from resources.store import Store
+from resources.workers import catches_up
 
 DRIVEN = "avrec/by"
 """Tag of runs whose starter (the command line) sees to what follows them."""
@@ -135,7 +136,7 @@ def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[d
 
 def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -> Iterator[dg.RunRequest]:
     trained = store.ledger.counts("content_classifier").ok > 0
-    quiet = not _under_way(instance, catching_up=bool(_catching_up(run)))
+    quiet = not _under_way(instance, catching_up=catches_up(run.tags))
     days: list[str] = []
     if run.job_name == ingest_and_embed.name and not trained:
         if quiet:
@@ -150,11 +151,6 @@ def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -
         yield dg.RunRequest(run_key=f"lists:{run.run_id}", job_name=recommend.name)
 
 
-def _catching_up(run: dg.DagsterRun) -> str:
-    """Who asked for a run that catches up; empty for one that is live."""
-    return run.tags.get(backfilling.BACKFILL) or ("backfill" if "dagster/backfill" in run.tags else "")
-
-
 def _under_way(instance: dg.DagsterInstance, *, catching_up: bool) -> bool:
     """Whether runs that the lists should wait for are not done; a year of days that catch up does not hold back today's uploads.
 
@@ -163,7 +159,7 @@ def _under_way(instance: dg.DagsterInstance, *, catching_up: bool) -> bool:
         catching_up: Count runs that catch up, too.
     """
     runs = (run for job in JOBS[:-1] for run in instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=backfilling.UNFINISHED)))
-    return any(catching_up or not _catching_up(run) for run in runs)
+    return any(catching_up or not catches_up(run.tags) for run in runs)
 
 
 def _to_classify(store: Store, day: str) -> bool:

@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from assets import graph
+from resources.workers import BACKFILL
 
-BACKFILL = "avrec/backfill"
-"""Tag of runs that catch up, with who asked for them; dagster.yaml leaves a place beside them for what is live."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED,
 ]  # fmt: skip

@@ -27,9 +27,9 @@ from typing import Any
 import dagster as dg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from backfill_year import ROOT, TODAY, World, build, n_stale, say, seed_people, wait_for
+from backfill_year import TODAY, World, build, n_stale, say, seed_people, wait_for
 
-from tests.made_dagster_dev import free_port
+from tests.made_dagster_dev import free_port, recorded_in
 
 N_FIRST, DAY = 8, "dagster/partition"
 LAUNCH = """mutation($all: [ExecutionParams!]!) { launchMultipleRuns(executionParamsList: $all) {
@@ -86,8 +86,10 @@ def delay_of(world: World, instance: dg.DagsterInstance, number: int) -> dict[st
     return {"features_s": features_s, "lists_s": time.time() - began}
 
 
-def done_days(instance: dg.DagsterInstance, days: set[str], job: str) -> int:
-    found = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], tags={"avrec/backfill": "planner"}))
+def done_days(instance: dg.DagsterInstance, days: set[str]) -> int:
+    found = instance.get_runs(
+        dg.RunsFilter(job_name="ingest_and_embed", statuses=[dg.DagsterRunStatus.SUCCESS], tags={"avrec/backfill": "planner"})
+    )
     return len({run.tags[DAY] for run in found} & days)
 
 
@@ -113,11 +115,11 @@ def measured(world: World, n_days: int, minutes: float, every_s: float) -> dict[
             meanwhile = []
             with ThreadPoolExecutor(1) as beside:
                 launched = beside.submit(launch, world, asked)
-                while (ingested := done_days(instance, set(days), "ingest_and_embed")) < n_days and time.monotonic() - began < 60 * minutes:
+                while (ingested := done_days(instance, set(days))) < n_days and time.monotonic() - began < 60 * minutes:
                     next_at = time.monotonic() + every_s
                     meanwhile.append(delay_of(world, instance, 10 + len(meanwhile)))
                     say(f"{ingested} days done; {meanwhile[-1]}")
-                    while time.monotonic() < next_at and done_days(instance, set(days), "ingest_and_embed") < n_days:
+                    while time.monotonic() < next_at and done_days(instance, set(days)) < n_days:
                         time.sleep(10)
                 launched.result()
             took_s = time.monotonic() - began
@@ -160,9 +162,7 @@ def main() -> None:
         world = World(told.library or Path(folder), free_port())
         home = world.root / "home"
         shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        yaml = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".dagster", str(home / ".dagster"))
-        (home / "dagster.yaml").write_text(yaml, encoding="utf-8")
+        recorded_in(home)
         os.environ.update(world.environment)
         found = measured(world, told.days, told.minutes, told.every)
     found |= {"cores": os.cpu_count(), "python": platform.python_version(), "dagster": version("dagster"), "load": os.getloadavg()[2]}

@@ -15,9 +15,8 @@ from unittest.mock import patch
 import dagster as dg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.made_dagster_dev import ask, running
+from tests.made_dagster_dev import ROOT, ask, running
 
-ROOT = Path(__file__).resolve().parent.parent
 TODAY = datetime.now(UTC).date()
 PATIENCE_S, BUMPED = 900.0, "audio_embeddings"
 

@@ -28,9 +28,8 @@ from avrec_dag.feedback import Event, FeedbackLog
 from avrec_dag.ledger import Ledger
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.made_dagster_dev import free_port, running
+from tests.made_dagster_dev import ROOT, free_port, recorded_in, running
 
-ROOT = Path(__file__).parent.parent
 PEOPLE, KINDS = ("ada", "bob", "cyd", "dan"), synthetic.KINDS[:2]
 
 
@@ -176,9 +175,7 @@ def delay(server: S3Server, folder: Path) -> dict[str, Any]:
         "AVREC_CACHE": str(folder / "cache"), "DAGSTER_HOME": str(folder / "home"),
     }  # fmt: skip
     lay_out(uploads, settings["AVREC_FEEDBACK"])
-    home = folder / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace(".dagster", str(home / ".dagster")))
+    home = recorded_in(folder / "home")
     os.environ.update(settings)
     ledger, log = Ledger(settings["AVREC_STORE"]), folder / "dev.log"
     before = subprocess.run([Path(sys.executable).with_name("avrec"), "materialize", "--json"], cwd=ROOT, capture_output=True, text=True)

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,6 +12,8 @@ import dagster as dg
 
 HOST, PROCESS = "avrec/host", "avrec/process"
 """Tags of a run: the machine, or container, whose process works on it; its id, its start and the boot it belongs to."""
+BACKFILL = "avrec/backfill"
+"""Tag of runs that catch up, with who asked for them; dagster.yaml leaves a place beside them for what is live."""
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 _ENDED = "ended"
 _GONE = "its process is gone; what it had computed is kept, and the next run goes on from there"
@@ -46,6 +49,11 @@ class Begun:
     idle_min: float
     worker: Worker
     slots: tuple[str, ...] = ()
+
+
+def catches_up(tags: Mapping[str, str]) -> bool:
+    """Whether a run catches up, by our planner or as a backfill of Dagster's; else it is live."""
+    return BACKFILL in tags or "dagster/backfill" in tags
 
 
 def mark(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -11,7 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
 _STOP_S = 60
+
+
+def recorded_in(home: Path) -> Path:
+    """The folder, made where it is missing, with the settings that the project records by."""
+    home.mkdir(parents=True, exist_ok=True)
+    settings = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(settings.replace(".dagster", str(home / ".dagster")), encoding="utf-8")
+    return home
 
 
 def free_port() -> int:

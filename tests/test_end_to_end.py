@@ -10,10 +10,8 @@ import pytest
 from avrec_dag.definitions import GROUPS
 from avrec_dag.ledger import Ledger
 from avrec_dag.schema import TABLES
-from tests.made_dagster_dev import ask, free_port, running
+from tests.made_dagster_dev import ROOT, ask, free_port, recorded_in, running
 from tests.made_runs import DAYS, Library, made_runs
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
@@ -32,9 +30,7 @@ def test_worker_processes_leave_what_one_process_leaves(tmp_path):
 @pytest.fixture
 def dev(tmp_path) -> Iterator[tuple[Library, int, Path]]:
     """`dagster dev` as `make ui` starts it, on a library of its own."""
-    library, port, home = made_runs(tmp_path / "library", per_kind=1), free_port(), tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace(".dagster", str(home / ".dagster")))
+    library, port, home = made_runs(tmp_path / "library", per_kind=1), free_port(), recorded_in(tmp_path / "home")
     s = library.settings
     where = {"AVREC_MEDIA": s.media, "AVREC_STORE": s.store, "AVREC_FEEDBACK": s.feedback, "DAGSTER_HOME": str(home)}
     with running(port, tmp_path / "log", cwd=ROOT, env={**os.environ, **where}) as process:

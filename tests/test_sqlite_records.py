@@ -11,7 +11,7 @@ import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from resources.sqlite_records import SqliteEventLog
-from tests.test_definitions import ROOT
+from tests.made_dagster_dev import ROOT, recorded_in
 
 DAYS = dg.StaticPartitionsDefinition(["a", "b"])
 
@@ -23,9 +23,7 @@ def thing() -> dg.MaterializeResult:
 
 @pytest.fixture
 def home(tmp_path) -> Path:
-    yaml = (ROOT / "dagster.yaml").read_text(encoding="utf-8").replace(".dagster", str(tmp_path / ".dagster"))
-    (tmp_path / "dagster.yaml").write_text(yaml, encoding="utf-8")
-    return tmp_path
+    return recorded_in(tmp_path)
 
 
 @pytest.fixture

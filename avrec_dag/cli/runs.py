@@ -88,8 +88,8 @@ class Runner:
     def __init__(self, library: Library, *, verbose: bool = False) -> None:
         self.instance = records()
         from assets.automation import DRIVEN
-        from assets.backfilling import BACKFILL
         from avrec_dag import definitions
+        from resources.workers import BACKFILL
 
         self._tags, self._catching_up = {DRIVEN: "avrec"}, {BACKFILL: "command"}
         self._library, self._verbose = library, verbose

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from avrec_dag.index.nearest import products
 from avrec_dag.recommend.models.base import Files, Interactions
+from avrec_dag.recommend.models.histories import places
 
 _FILE = "content.json"
 _NONE = np.zeros((0, 0), np.float32)
@@ -97,8 +98,7 @@ class Content:
         """What each event adds to the profile of its person: (events,), signed as the weights, magnitudes summing to 1 per person."""
         counted = np.where(data.weights < 0, self.settings.disliked * data.weights, data.weights).astype(np.float64)
         if self.settings.recency < 1.0:
-            since = np.repeat(data.indptr[1:], np.diff(data.indptr)) - 1 - np.arange(len(data))
-            counted *= self.settings.recency**since
+            counted *= self.settings.recency ** places(data)
         size = np.abs(counted)
         alone = len(data.users) == 1
         sums = np.full(len(size), size.sum()) if alone else np.bincount(data.rows, size, minlength=len(data.users))[data.rows]
