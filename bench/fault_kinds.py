@@ -94,6 +94,7 @@ class Kind:
         fatal: The run does not survive it.
         most: So many are enough, as each takes long; 0: a share of all.
         in_folder: The store is a folder on the small disk instead of S3.
+        daemon: What works is `dagster dev`.
     """
 
     name: str
@@ -102,14 +103,15 @@ class Kind:
     fatal: bool = False
     most: int = 0
     in_folder: bool = False
+    daemon: bool = False
 
 
-def _workers(child: "subprocess.Popen[str]") -> list[int]:
-    """The engine's processes."""
+def _named(child: "subprocess.Popen[str]", part: bytes) -> list[int]:
+    """The processes below this one that have such a part in their command: `spawn_main` for those of the engine."""
     found = []
     for pid in _below(child.pid):
         with suppress(OSError):
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if part in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
     return sorted(found)
 
@@ -124,7 +126,7 @@ def _below(pid: int) -> list[int]:
 
 
 def _kill_worker(_: Place, child: "subprocess.Popen[str]", rng: random.Random) -> bool:
-    workers = _workers(child)
+    workers = _named(child, b"spawn_main")
     return bool(workers) and _killed(rng.choice(workers))
 
 
@@ -137,6 +139,16 @@ def _kill_tree(_: Place, child: "subprocess.Popen[str]", _rng: random.Random) ->
         return False
     os.killpg(child.pid, signal.SIGKILL)
     return True
+
+
+def _kill_daemon(_: Place, child: "subprocess.Popen[str]", _rng: random.Random) -> bool:
+    return sum(_killed(pid) for pid in _named(child, b"dagster._daemon")) > 0
+
+
+def _kill_everything(_: Place, child: "subprocess.Popen[str]", _rng: random.Random) -> bool:
+    """As a machine that loses its power: no process is left to tell another."""
+    first, *others = [_killed(pid) for pid in (child.pid, *_below(child.pid))]
+    return first and any(others)
 
 
 def _killed(pid: int) -> bool:
@@ -183,6 +195,8 @@ KINDS: Sequence[Kind] = (
     Kind("kill -9 of the run", _kill_run, (0.2, 7), fatal=True),
     Kind("kill -9 of run and workers at once", _kill_tree, (0.2, 7), fatal=True),
     Kind("disk of Dagster's records full", _full, (1, 5)),
+    Kind("kill -9 of Dagster's daemon", _kill_daemon, (5, 30), fatal=True, most=10, daemon=True),
+    Kind("kill -9 of `dagster dev` and all below it", _kill_everything, (5, 30), fatal=True, most=10, daemon=True),
 )
 
 

@@ -5,7 +5,8 @@ python bench/faults.py [--faults 200] [--items 30] [--only KIND ...] [--seed 0] 
 One server (SeaweedFS, real) has the uploads and the stores; between it and the run stands a proxy that answers 500 or 503, passes bytes
 slowly, or refuses every connection. A round begins with an empty store: a process materialises the day (every table of the job
 `ingest_and_embed`, through its assets, two engine workers), is disturbed again and again by one kind of fault, and is started again where
-it ended, until no more is to do. Then every stored row and every blob must be that of the run that nobody disturbed; a row stored
+it ended, until no more is to do; in the last two kinds the whole of `dagster dev` works, and finds the day, its runs and what was killed
+by itself, until it is at rest. Then every stored row and every blob must be that of the run that nobody disturbed; a row stored
 twice counts too. Left out are the columns `run_id` and `written_ns`. Needs root for the kinds that fill a disk (a small tmpfs).
 """
 
@@ -15,116 +16,22 @@ import os
 import platform
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import fault_daemon
 import fault_kinds
 import fault_rows
 from fault_kinds import KINDS, Kind, Place
+from fault_rounds import DAY, Round, Told, disturbed, say
 
-from avrec_dag.dagster_home import prepared
 from avrec_dag.demo.s3_server import serving
 
-ROOT = Path(__file__).resolve().parent.parent
-DAY, MOST_LAUNCHES = "2026-03-02", 12
 PER_ROUND, KILLS_PER_ROUND = 30, 10
-
-
-@dataclass
-class Told:
-    """What the rounds of one kind of fault came to."""
-
-    faults: int = 0
-    rounds: int = 0
-    launches: int = 0
-    unfinished: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    differing: int = 0
-    restarts_s: list[float] = field(default_factory=list)
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, found: fault_rows.Difference) -> None:
-        """Count what one round has other than it should."""
-        self.lost, self.duplicated, self.differing = (
-            self.lost + found.lost, self.duplicated + found.duplicated, self.differing + found.differing
-        )  # fmt: skip
-        self.examples += found.examples
-
-
-@dataclass(frozen=True)
-class Round:
-    """One store, its records, and the process that fills it."""
-
-    place: Place
-    number: int
-    store: str
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Settings of this round alone."""
-        return {
-            "AVREC_MEDIA": self.place.media, "AVREC_STORE": self.store, "AVREC_FEEDBACK": f"sqlite:///{self.place.disk}/feedback.db",
-            "AVREC_SPEECH": "off", "AVREC_WORKERS": "2", "DAGSTER_HOME": str(self.place.disk / f"records-{self.number}"),
-        }  # fmt: skip
-
-    def launch(self) -> tuple[subprocess.Popen[str], float]:
-        """The process, and the seconds until it was at work."""
-        prepared(Path(self.settings["DAGSTER_HOME"]))
-        began = time.monotonic()
-        with (self.place.root / f"log-{self.number}").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, str(ROOT / "bench" / "fault_day.py"), DAY], cwd=self.place.root, stderr=log, stdout=subprocess.PIPE,
-                text=True, env={**os.environ, **self.place.through_proxy, **self.settings, "PYTHONPATH": str(ROOT)}, start_new_session=True,
-            )  # fmt: skip
-        assert child.stdout is not None
-        child.stdout.readline()
-        return child, time.monotonic() - began
-
-    def left(self) -> list[str]:
-        """The tables that have something to do, by the library's own plans."""
-        from avrec_dag.behind import unfinished
-        from avrec_dag.cli.changes import upload_plans
-        from avrec_dag.cli.library import Library
-        from resources.profiles import Settings
-
-        return unfinished(upload_plans(Library(Settings.from_env(self.settings)), DAY, list(fault_kinds.TABLES)))
-
-
-def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Told) -> None:
-    """Materialise the day while faults happen, then until nothing is left to do."""
-    missing, killed = faults, False
-    for _ in range(MOST_LAUNCHES + 2 * faults):
-        child, at_work_s = one.launch()
-        told.launches += 1
-        if killed:
-            told.restarts_s.append(at_work_s)
-        killed = False
-        while missing and not killed and not _ended(child, rng.uniform(*kind.every_s)):
-            if kind.cause(one.place, child, rng):
-                missing, told.faults, killed = missing - 1, told.faults + 1, kind.fatal
-        output = child.stdout.read() if child.stdout else ""
-        child.wait()
-        if "done" in output and not killed and not one.left():
-            return
-        if "failed" in output:
-            say(f"  {output.strip().replace(chr(10), ' / ')[-400:]}")
-    told.unfinished += 1
-
-
-def _ended(child: subprocess.Popen[str], within_s: float) -> bool:
-    try:
-        child.wait(within_s)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def shared(kinds: Sequence[Kind], faults: int) -> dict[str, int]:
@@ -160,21 +67,23 @@ def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int
     began = time.monotonic()
     expected = undisturbed(place, items)
     say(f"undisturbed, twice: {time.monotonic() - began:.0f} s")
+    if any(kind.daemon for kind in kinds):
+        calm = Round(place, 0, place.store("calm-daemon"))
+        fault_daemon.disturbed(calm, KINDS[0], 0, random.Random(), alone := Told())
+        alone.add(fault_rows.compare(expected, fault_rows.read(calm.store, fault_kinds.TABLES)))
+        say(f"undisturbed by a daemon: {vars(alone)}")
     told, number = {kind.name: Told() for kind in kinds}, 1
     for kind in kinds:
         rng, mine, wanted = random.Random(f"{seed} {kind.name}"), told[kind.name], shared(kinds, faults)[kind.name]
         while mine.faults < wanted and mine.rounds < 3 + wanted:
             number, mine.rounds = number + 1, mine.rounds + 1
             one = Round(place, number, place.folder(number) if kind.in_folder else place.store(f"round-{number}"))
-            disturbed(one, kind, min(KILLS_PER_ROUND if kind.fatal else PER_ROUND, wanted - mine.faults), rng, mine)
+            work = fault_daemon.disturbed if kind.daemon else disturbed
+            work(one, kind, min(KILLS_PER_ROUND if kind.fatal else PER_ROUND, wanted - mine.faults), rng, mine)
             mine.add(fault_rows.compare(expected, fault_rows.read(one.store, fault_kinds.TABLES)))
             say(f"{kind.name}: {vars(mine)}")
     rows = {name: vars(one) | {"restart_s": statistics.median(one.restarts_s or [0.0])} for name, one in told.items()}
     return {"rows": sum(map(len, expected.values())), "took_s": time.monotonic() - began, "kinds": rows}
-
-
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def show(found: Mapping[str, Any]) -> None:

@@ -13,11 +13,11 @@ from avrec_dag.ledger import Ledger, Plan
 from avrec_dag.limits import Limits
 from avrec_dag.recommend.model import DEFAULT
 from avrec_dag.steps import Step
-from resources.workers import catches_up, mark, release_lost
+from resources.workers import LAUNCHED, catches_up, mark, release_lost
 
 GIVES_WAY = 10
 """Niceness of processes that catch up: what is live goes first on the same cores, too."""
-_LAUNCHED = ".dagster/grpc_info"
+_LAUNCHED = {LAUNCHED, ".dagster/grpc_info"}
 
 
 class Compute(dg.ConfigurableResource):
@@ -79,4 +79,4 @@ class Compute(dg.ConfigurableResource):
 
 def gives_way(tags: Mapping[str, str]) -> bool:
     """Whether a run catches up in a process of its own; a person who waits for a command, whose process lives on, is not slowed down."""
-    return _LAUNCHED in tags and catches_up(tags)
+    return not _LAUNCHED.isdisjoint(tags) and catches_up(tags)

@@ -12,6 +12,8 @@ import dagster as dg
 
 HOST, PROCESS = "avrec/host", "avrec/process"
 """Tags of a run: the machine, or container, whose process works on it; its id, its start and the boot it belongs to."""
+LAUNCHED = "avrec/launched"
+"""Tag of a run whose process was started for it by `warm_launcher`."""
 BACKFILL = "avrec/backfill"
 """Tag of runs that catch up, with who asked for them; dagster.yaml leaves a place beside them for what is live."""
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -56,9 +58,15 @@ def catches_up(tags: Mapping[str, str]) -> bool:
     return BACKFILL in tags or "dagster/backfill" in tags
 
 
-def mark(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Write down that this process works on a run: process ids mean nothing elsewhere, and are given out again."""
-    instance.add_run_tags(run_id, {HOST: socket.gethostname(), PROCESS: f"{os.getpid()} {_born(os.getpid())}"})
+def mark(instance: dg.DagsterInstance, run_id: str, process: int | None = None) -> None:
+    """Write down that a process, or this one, works on a run: process ids mean nothing elsewhere, and are given out again."""
+    pid = os.getpid() if process is None else process
+    instance.add_run_tags(run_id, {HOST: socket.gethostname(), PROCESS: f"{pid} {_born(pid)}"})
+
+
+def process_of(tags: Mapping[str, str]) -> int:
+    """The id of the process that works on a run, from its tags; KeyError where it was not written down."""
+    return int(tags[PROCESS].partition(" ")[0])
 
 
 def worker_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Worker:
