@@ -124,14 +124,16 @@ def _recorded(instance: dg.DagsterInstance, days: Collection[str]) -> dict[str, 
     minimum_interval_seconds=2,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def what_follows(context: dg.RunStatusSensorContext, store: Store) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """After the first uploads a training, after a training the classes it changed, and when all is quiet the lists, once."""
+def what_follows(context: dg.RunStatusSensorContext, store: Store) -> list[dg.RunRequest] | None:
+    """After the first uploads a training, after a training the classes it changed, and when all is quiet the lists, once.
+
+    None, and no reason to skip, where nothing follows: Dagster then goes on to the next run in the same look, and the lists of an upload
+    do not wait for a look at each of the days that caught up before it.
+    """
     run = context.dagster_run
-    if DRIVEN in run.tags:
-        yield dg.SkipReason(f"its starter ({run.tags[DRIVEN]}) sees to what follows")
-        return
-    following = list(_following(context.instance, run, store))
-    yield from following or [dg.SkipReason("other runs are still under way: the last of them is followed by the lists")]
+    if DRIVEN in run.tags:  # its starter sees to what follows
+        return None
+    return list(_following(context.instance, run, store)) or None
 
 
 def _following(instance: dg.DagsterInstance, run: dg.DagsterRun, store: Store) -> Iterator[dg.RunRequest]:

@@ -103,7 +103,7 @@ def requests(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance)
     event = dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name)
     resources = library.settings.resources()
     with dg.build_run_status_sensor_context("what_follows", event, instance, run, resources=resources) as context:
-        return [one for one in automation.what_follows(context) if isinstance(one, dg.RunRequest)]
+        return automation.what_follows(context) or []
 
 
 def follow(library: Library, run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
@@ -149,6 +149,22 @@ def test_a_backfill_holds_back_no_lists_of_what_is_live_and_has_its_own_when_it_
     recorded(trained, instance, "ingest_and_embed", STARTED, **backfill)
     assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY), instance) == [("recommend", None)]
     assert follow(trained, recorded(trained, instance, "classify", DONE, **A_DAY, **backfill), instance) == []
+
+
+def test_an_upload_does_not_wait_for_a_look_at_each_day_that_caught_up_before_it(trained, instance):
+    resources = trained.settings.resources()
+
+    def look(cursor: str | None) -> tuple[list[str | None], str | None]:
+        with dg.build_sensor_context(instance, cursor, resources=resources, repository_def=trained.defs.get_repository_def()) as context:
+            data = automation.what_follows.evaluate_tick(context)
+        return [one.job_name for one in data.run_requests or ()], data.cursor
+
+    _, cursor = look(None)
+    recorded(trained, instance, "ingest_and_embed", STARTED, **{"avrec/backfill": "planner"})
+    days = [recorded(trained, instance, "ingest_and_embed", STARTED, **A_DAY, **{"avrec/backfill": "planner"}) for _ in range(4)]
+    for run in (*days, recorded(trained, instance, "ingest_and_embed", STARTED, **A_DAY)):
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_SUCCESS", run.job_name), run.run_id)
+    assert look(cursor)[0] == ["recommend"]
 
 
 def test_what_a_training_leads_to_comes_after_what_is_live(trained, instance):
