@@ -62,16 +62,27 @@ def undisturbed(place: Place, items: int) -> dict[str, list[fault_rows.Row]]:
     return days[0]
 
 
+def undisturbed_by_daemon(place: Place, expected: fault_rows.Day) -> dict[str, list[fault_rows.Row]]:
+    """The rows of a day that nobody disturbs `dagster dev` at; their classes are by a classifier, which it trains after the uploads.
+
+    Raises:
+        RuntimeError: Other rows differ from those of a run alone.
+    """
+    calm = Round(place, 0, place.store("calm-daemon"))
+    fault_daemon.disturbed(calm, KINDS[0], 0, random.Random(), Told())
+    rows = fault_rows.read(calm.store, fault_kinds.TABLES)
+    found = fault_rows.compare({name: some for name, some in expected.items() if name != "content_classes"}, rows)
+    if found != fault_rows.Difference() or len(rows["content_classes"]) != len(expected["content_classes"]):
+        raise RuntimeError(f"undisturbed, a daemon makes other rows than a run alone: {found}")
+    return rows
+
+
 def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int) -> dict[str, Any]:
     """Run every kind's rounds; what came of each."""
     began = time.monotonic()
     expected = undisturbed(place, items)
     say(f"undisturbed, twice: {time.monotonic() - began:.0f} s")
-    if any(kind.daemon for kind in kinds):
-        calm = Round(place, 0, place.store("calm-daemon"))
-        fault_daemon.disturbed(calm, KINDS[0], 0, random.Random(), alone := Told())
-        alone.add(fault_rows.compare(expected, fault_rows.read(calm.store, fault_kinds.TABLES)))
-        say(f"undisturbed by a daemon: {vars(alone)}")
+    by_daemon = undisturbed_by_daemon(place, expected) if any(kind.daemon for kind in kinds) else expected
     told, number = {kind.name: Told() for kind in kinds}, 1
     for kind in kinds:
         rng, mine, wanted = random.Random(f"{seed} {kind.name}"), told[kind.name], shared(kinds, faults)[kind.name]
@@ -80,7 +91,7 @@ def measured(place: Place, kinds: list[Kind], faults: int, items: int, seed: int
             one = Round(place, number, place.folder(number) if kind.in_folder else place.store(f"round-{number}"))
             work = fault_daemon.disturbed if kind.daemon else disturbed
             work(one, kind, min(KILLS_PER_ROUND if kind.fatal else PER_ROUND, wanted - mine.faults), rng, mine)
-            mine.add(fault_rows.compare(expected, fault_rows.read(one.store, fault_kinds.TABLES)))
+            mine.add(fault_rows.compare(by_daemon if kind.daemon else expected, fault_rows.read(one.store, fault_kinds.TABLES)))
             say(f"{kind.name}: {vars(mine)}")
     rows = {name: vars(one) | {"restart_s": statistics.median(one.restarts_s or [0.0])} for name, one in told.items()}
     return {"rows": sum(map(len, expected.values())), "took_s": time.monotonic() - began, "kinds": rows}
