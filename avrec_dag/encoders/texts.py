@@ -41,17 +41,14 @@ class EmbedText:
     def __call__(self, items: Sequence[Item]) -> list[Row]:
         """One row per item; its field `vector` is the hash of encoder and texts, of which the vector is a function.
 
-        The vector's own bytes would not do: the encoder's seventh decimal depends on which texts it is given together. The field
-        `moments` is the hash of the sentences and their times, absent where there are none.
+        The field `moments` is the hash of the sentences and their times, absent where there are none. The texts of one item are
+        encoded together, those of others not with them: an encoder's seventh decimal depends on what it is given together, and an
+        item whose batch was broken off would come out as another.
         """
-        said = [utterances(item) for item in items]
-        texts = [text_of(item) for item in items]
-        counts = [bool(text) + len(one) for text, one in zip(texts, said, strict=True)]
-        encoded = self._encoded([text for one, told in zip(texts, said, strict=True) for text in (one, *(u.text for u in told)) if text])
-        groups = np.split(encoded, np.cumsum(counts)[:-1])
-        return [self._row(*one) for one in zip(items, texts, said, groups, strict=True)]
+        return [self._row(item, text_of(item), utterances(item)) for item in items]
 
-    def _row(self, item: Item, text: str, said: Sequence[Utterance], encoded: Matrix) -> Row:
+    def _row(self, item: Item, text: str, said: Sequence[Utterance]) -> Row:
+        encoded = self._encoded([one for one in (text, *(utterance.text for utterance in said)) if one])
         if not len(encoded):
             return item.failed(
                 f"{item.key}: neither title nor tags nor description holds a word to embed, and nothing is said; add a sidecar with one",
