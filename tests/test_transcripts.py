@@ -301,7 +301,8 @@ def test_a_real_voice_is_written_down_with_its_seconds(tmp_path):
     (row,) = Transcribe(str(tmp_path))([item(clip.name)])
     (again,) = Transcribe(str(tmp_path))([item(clip.name)])
     text = str(row.values["text"]).casefold()
-    for words in ("two years of negotiations", "the united states", "international partners", "has achieved some"):  # the clip breaks off there
+    # The clip breaks off in the last word, of which processors hear more or less.
+    for words in ("two years of negotiations", "the united states", "international partners", "has achieved some"):
         assert words in text
     assert row.fields == again.fields
     assert row.values["language"] == "en"
