@@ -62,6 +62,15 @@ def test_the_same_classes_give_the_same_field_and_others_another():
     assert rows["a dog"].fields != rows["a cat"].fields
 
 
+def test_a_row_is_the_same_whatever_batch_its_item_comes_in():
+    rng = np.random.default_rng(0)
+    items = [item(vector.tolist(), str(number)) for number, vector in enumerate(rng.standard_normal((23, 512)).astype(np.float32))]
+    rows = AssignClasses("unused")(items)
+    for one, row in zip(items, rows, strict=True):
+        (alone,) = AssignClasses("unused")([one])
+        np.testing.assert_array_equal(alone.values["class_probs"], row.values["class_probs"])
+
+
 @given(st.integers(0, 100), st.floats(0.01, 1))
 @settings(deadline=None)
 def test_probabilities_sum_to_one_and_follow_the_cosine(seed, temperature):

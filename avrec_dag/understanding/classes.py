@@ -41,41 +41,34 @@ class AssignClasses:
     encoders: str = "packaged"
 
     def __call__(self, items: Sequence[Item]) -> list[Row]:
-        """One row per item; an item whose features cannot be read fails with the reason."""
-        needed = "joint" if self.classifier_blob is None else "tokens"
-        vectors, rows, good = [], [], []
-        for item in items:
-            try:
-                vectors.append(_column(item, needed))
-                good.append(item)
-            except ValueError as error:
-                rows.append(item.failed(str(error), permanent=True))
-        if good:
-            stacked = np.stack(vectors)
-            rows += self._zero_shot(good, stacked) if self.classifier_blob is None else self._known(good, stacked)
-        return rows
+        """One row per item, of which it is a function; an item whose features cannot be read fails with the reason.
 
-    def _known(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Row]:
+        Each is classified by itself: a product of matrices differs in the seventh decimal with the rows that are multiplied together,
+        and an item whose batch was broken off would come out as another.
+        """
+        return [self._one(item) for item in items]
+
+    def _one(self, item: Item) -> Row:
+        try:
+            vector = _column(item, "joint" if self.classifier_blob is None else "tokens")
+        except ValueError as error:
+            return item.failed(str(error), permanent=True)
+        return self._zero_shot(item, vector) if self.classifier_blob is None else self._known(item, vector)
+
+    def _known(self, item: Item, vector: NDArray[np.float32]) -> Row:
         """The classifier's answer; for an item that is like none of its classes, what zero-shot makes of it."""
         classifier = _classifier(self.store_uri, self.classifier_blob or "")
-        probs = classifier.predict(vectors.reshape(len(items), len(SLOTS), BLOCK))
-        rows = []
-        for item, chances in zip(items, probs, strict=True):
-            decided = classifier.decided(chances)
-            if decided or item.parents["fused_features"].get("joint") is None:
-                best, best_probs = ranked(classifier.names, chances, _TOP)
-                rows.append(_row(item, decided, best, best_probs, "classifier" if decided else "none_of_these"))
-            else:
-                rows += self._zero_shot([item], _column(item, "joint")[None], "none_of_these")
-        return rows
+        (chances,) = classifier.predict(vector.reshape(1, len(SLOTS), BLOCK))
+        decided = classifier.decided(chances)
+        if not decided and item.parents["fused_features"].get("joint") is not None:
+            return self._zero_shot(item, _column(item, "joint"), "none_of_these")
+        best, best_probs = ranked(classifier.names, chances, _TOP)
+        return _row(item, decided, best, best_probs, "classifier" if decided else "none_of_these")
 
-    def _zero_shot(self, items: Sequence[Item], vectors: NDArray[np.float32], method: str = "zero_shot") -> list[Row]:
-        probs = zero_shot.probabilities(vectors, _class_vectors(self.prompts, self.encoders))
-        rows = []
-        for item, chances in zip(items, probs, strict=True):
-            best, best_probs = ranked([name for name, _ in self.prompts], chances, _TOP)
-            rows.append(_row(item, best[:1] if method == "zero_shot" else [], best, best_probs, method))
-        return rows
+    def _zero_shot(self, item: Item, vector: NDArray[np.float32], method: str = "zero_shot") -> Row:
+        (chances,) = zero_shot.probabilities(vector[None], _class_vectors(self.prompts, self.encoders))
+        best, best_probs = ranked([name for name, _ in self.prompts], chances, _TOP)
+        return _row(item, best[:1] if method == "zero_shot" else [], best, best_probs, method)
 
 
 def _row(item: Item, labels: list[str], best: list[str], probs: NDArray[np.float32], method: str) -> Row:
