@@ -150,13 +150,12 @@ def pooled(halves: list[dict[str, Point]]) -> dict[str, Point]:
 
 
 def reached(points: dict[str, Point], line: str, share: float) -> float:
-    """Times plain at this share of the best NDCG, between the settings of a line; NaN where no setting costs so much."""
+    """Times plain where a line falls to this share of the best NDCG, between two of its settings; NaN where it never does."""
     best, along = max(one.ndcg for one in points.values()), curves(points)[line]
     shares, times = [one.ndcg / best for one in along], [one.distance / points["plain"].distance for one in along]
-    if min(shares) > share:
-        return float("nan")
-    order = np.argsort(shares)
-    return float(np.interp(share, np.array(shares)[order], np.array(times)[order]))
+    falls = [at for at in range(len(along) - 1) if shares[at] >= share > shares[at + 1]]
+    found = [float(np.interp(share, shares[at : at + 2][::-1], times[at : at + 2][::-1])) for at in falls]
+    return max(found, default=float("nan"))
 
 
 def run(people: int, seed: int, kind: str) -> tuple[list[dict[str, Point]], float]:
