@@ -10,8 +10,9 @@ from fault_rounds import MOST_LAUNCHES, ROOT, Round, Told, say
 
 from tests.made_dagster_dev import free_port, recorded_in, running
 
-_AT_REST_S, _MOST_S, _ENDS_S = 12, 600, 120
-"""Sensors look every 2 to 5 s: what follows from the last run has begun by the first; the others are patience."""
+_STARTS_S, _AT_REST_S, _MOST_S, _ENDS_S = 30, 12, 600, 120
+"""By the first, sensors look for the first time; they look every 5 s, so that by the second what follows from the last run has begun; the
+others are patience."""
 
 
 def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Told) -> None:
@@ -29,7 +30,7 @@ def disturbed(one: Round, kind: Kind, faults: int, rng: random.Random, told: Tol
                     waits = False
                 if missing and time.time() >= ends_at and kind.cause(one.place, dev, rng):
                     missing, told.faults, killed = missing - 1, told.faults + 1, True
-                elif _at_rest(one, records):
+                elif time.time() >= began_at + _STARTS_S and _at_rest(one, records):
                     return
                 time.sleep(0.2)
             if not killed:
@@ -44,7 +45,7 @@ def _at_work_since(records: dg.DagsterInstance, at_s: float) -> bool:
 
 
 def _at_rest(one: Round, records: dg.DagsterInstance) -> bool:
-    """Whether no run is under way and no table behind, and stays so."""
+    """Whether no run is under way and no table behind, and stays so for a while."""
     until = time.monotonic() + _AT_REST_S
     while not records.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)) and not one.left():
         if time.monotonic() > until:
