@@ -44,8 +44,8 @@ def main() -> None:
         if run == 0:
             _begin(json.loads(line))
         runs.add(run)
-        sys.stdout.write(f"{run}\n")
-        sys.stdout.flush()
+        with suppress(BrokenPipeError):  # who asked was killed meanwhile: the input ends, too
+            os.write(1, f"{run}\n".encode())
     _end(runs)
 
 
