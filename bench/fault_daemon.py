@@ -47,8 +47,16 @@ def _at_work_since(records: dg.DagsterInstance, at_s: float) -> bool:
 def _at_rest(one: Round, records: dg.DagsterInstance) -> bool:
     """Whether no run is under way and no table behind, and stays so for a while."""
     until = time.monotonic() + _AT_REST_S
-    while not records.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)) and not one.left():
+    while not _awaited(records) and not one.left():
         if time.monotonic() > until:
             return True
         time.sleep(1)
     return False
+
+
+def _awaited(records: dg.DagsterInstance) -> bool:
+    """Whether a run is under way, or one that failed is to be tried again and is not yet."""
+    if records.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        return True
+    failed = records.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    return any(run.tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in run.tags for run in failed)
