@@ -301,9 +301,9 @@ def test_a_real_voice_is_written_down_with_its_seconds(tmp_path):
     (row,) = Transcribe(str(tmp_path))([item(clip.name)])
     (again,) = Transcribe(str(tmp_path))([item(clip.name)])
     text = str(row.values["text"]).casefold()
-    # The clip breaks off in the last word, of which processors hear more or less.
-    for words in ("two years of negotiations", "the united states", "international partners", "has achieved some"):
+    for words in ("two years of negotiations", "the united states", "international partners"):
         assert words in text
+    assert "has achieved something" in text or text.endswith("has achieved some...")  # the clip breaks off in it: processors differ
     assert row.fields == again.fields
     assert row.values["language"] == "en"
     (at_s,) = (one["start_s"] for one in row.values["words"] if "negotiations" in one["word"].casefold())  # type: ignore[attr-defined]
