@@ -3,7 +3,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from datetime import date
@@ -26,6 +25,7 @@ from avrec_dag.media.uploads import MediaSource
 from avrec_dag.steps import Recipe, graph
 from tests.made_graph import Compute, thirty
 from tests.made_tasks import Forgetful, KilledOnce, Unhurried, WhoAmI, batches
+from tests.waiting import until
 
 KEYS = [f"k{i:02}" for i in range(30)]
 ROOT = Path(__file__).parents[1]
@@ -181,18 +181,11 @@ def test_no_worker_outlives_a_parent_that_is_killed_or_interrupted(tmp_path, sen
     started.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen([sys.executable, str(script), str(started)], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(list(started.iterdir())) == 2)
+    until(lambda: len(list(started.iterdir())) == 2, 60)
     parent.send_signal(sent)
     assert parent.wait(timeout=20) == code
     workers = [int(file.name) for file in started.iterdir()]
-    wait_for(lambda: not any(map(alive, workers)))
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+    until(lambda: not any(map(alive, workers)), 60)
 
 
 def test_a_script_without_a_main_guard_is_told_what_to_do(tmp_path):

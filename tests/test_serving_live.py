@@ -25,6 +25,7 @@ from avrec_dag.serving.live import Live
 from avrec_dag.serving.turns import Lane, Turns, worked_out
 from tests.described import described
 from tests.made_library import STEPS, UPSTREAM, made_library, made_vectors
+from tests.waiting import until
 
 USER = "made-user-003"
 
@@ -43,15 +44,8 @@ def client(library):
         patched.setattr(newest, "LOOK_EVERY_S", 0.05)
         app = create_app(library.ledger, library.blobs, source=None, log=library.log)  # type: ignore[arg-type]
         with TestClient(app, raise_server_exceptions=False) as one:
-            until(lambda: one.get("/readyz").status_code == 200)
+            until(lambda: one.get("/readyz").status_code == 200, 120)
             yield described(one)
-
-
-def until(true, within_s: float = 120.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def ids(answer) -> list[str]:
@@ -156,14 +150,14 @@ def test_a_new_item_is_served_without_a_restart_and_a_new_model_names_itself(cli
     library.put([fresh], made_vectors([("cat/000.mp4", "cat", 0.5)]))
     kept = client.post("/v1/feedback", json={"events": [event]}).json()
     assert kept == {"added": 1, "known": 0, "refused": []}
-    until(lambda: client.get(f"/v1/similar/{fresh[0]}").status_code == 200)
+    until(lambda: client.get(f"/v1/similar/{fresh[0]}").status_code == 200, 120)
     before = json.loads(client.get("/v1/recommendations/early").headers["avrec-versions"])
     indexing.update_index(library.ledger, library.blobs, STEPS["item_index"], run_id="run-of-dagster")
 
     def versions() -> dict:
         return json.loads(client.get("/v1/recommendations/early").headers["avrec-versions"])
 
-    until(lambda: versions()["index"] != before["index"])
+    until(lambda: versions()["index"] != before["index"], 120)
     assert versions()["runs"]["index"] == "run-of-dagster"
     assert client.get("/readyz").status_code == 200
 
@@ -204,7 +198,7 @@ def test_a_new_item_costs_no_reading_of_tables_that_did_not_change_and_answers_a
 def test_without_a_library_the_service_lives_and_says_why_it_is_not_ready(tmp_path):
     made = made_library(tmp_path, n_items=3, n_users=2)
     with TestClient(create_app(made.ledger, made.blobs, source=None, log=made.log)) as one:  # type: ignore[arg-type]
-        until(lambda: "materialise" in one.get("/readyz").json()["detail"])
+        until(lambda: "materialise" in one.get("/readyz").json()["detail"], 120)
         assert one.get("/readyz").status_code == 503
         assert one.get("/healthz").status_code == 200
         assert "avrec_ready 0.0" in one.get("/metrics").text

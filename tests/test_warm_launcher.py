@@ -3,8 +3,7 @@ import os
 import runpy
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from resources.compute import gives_way
 from resources.warm_launcher import WarmRunLauncher
 from resources.workers import BACKFILL, HOST, process_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux alone")
 
@@ -48,13 +48,6 @@ defs = dg.Definitions(jobs=[quick, slow], executor=dg.in_process_executor)
 SETTINGS = "{telemetry: {enabled: false}, run_launcher: {module: resources.warm_launcher, class: WarmRunLauncher}}"
 
 
-def until(done: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @dataclass
 class Place:
     """One instance, and code that may be edited."""
@@ -84,7 +77,7 @@ class Place:
             job_code_origin=remote.get_python_origin(),
         )
         self.instance.launch_run(run.run_id, context)
-        until((self.root / run.run_id).exists)
+        until((self.root / run.run_id).exists, 30)
         return run.run_id
 
     def run(self, run_id: str) -> dg.DagsterRun:
@@ -94,7 +87,7 @@ class Place:
 
     def told(self, job: str = "quick", **tags: str) -> dict:
         run_id = self.begin(job, **tags)
-        until(lambda: self.run(run_id).is_finished)
+        until(lambda: self.run(run_id).is_finished, 30)
         assert self.run(run_id).status == dg.DagsterRunStatus.SUCCESS
         return json.loads((self.root / run_id).read_text())
 
@@ -123,7 +116,7 @@ def test_a_run_that_is_terminated_is_cancelled(place):
     run_id = place.begin("slow")
     assert place.launcher.check_run_worker_health(place.run(run_id)).status == WorkerStatus.RUNNING
     assert place.launcher.terminate(run_id)
-    until(lambda: place.run(run_id).is_finished)
+    until(lambda: place.run(run_id).is_finished, 30)
     assert place.run(run_id).status == dg.DagsterRunStatus.CANCELED
     assert not place.launcher.terminate(run_id)
 
@@ -132,7 +125,7 @@ def test_of_a_run_that_was_killed_it_is_known_and_of_another_machines_nothing(pl
     run_id = place.begin("slow")
     run = place.run(run_id)
     os.kill(process_of(run.tags), signal.SIGKILL)
-    until(lambda: place.launcher.check_run_worker_health(run).status == WorkerStatus.FAILED)
+    until(lambda: place.launcher.check_run_worker_health(run).status == WorkerStatus.FAILED, 30)
     place.instance.add_run_tags(run_id, {HOST: "another-machine"})
     assert place.launcher.check_run_worker_health(place.run(run_id)).status == WorkerStatus.RUNNING
     assert not place.launcher.terminate(run_id)  # nor may a process of this machine with that number be touched
