@@ -8,13 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from avrec_dag.recommend.models import nearby
 from avrec_dag.recommend.models.gram import grouped, portions
 
-_BLOCK = 1 << 21
-"""Cells of G that lie open at once, 8 MB: looking them up at random stays within the processor's cache, however many items there are."""
+_BLOCK = 1 << 22
+"""Cells of G that lie open at once, 16 MB: what is looked up of them stays within the processor's cache, however many items there are."""
 _LOOKED_UP_AT_ONCE = 1 << 17
-_TRIANGLES = 1 << 27
-"""Cells of all systems that wait to be solved, 512 MB."""
+_TRIANGLES = 1 << 28
+"""Cells of all systems that wait to be solved, 1 GB."""
 _CELLS_AT_ONCE = 1 << 19
 _SOURCES_AT_ONCE = 1 << 20
 _COLUMNS_AT_ONCE = 1 << 10
@@ -41,18 +42,19 @@ def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -
     """
     n = together.shape[0]
     diagonal = together.diagonal()
-    order = np.argsort(-diagonal, kind="stable")  # best known first: the rarer of two has the shorter row
+    chosen = _Chosen.of(after, diagonal + l2, sources)
+    order = nearby.order(chosen.gains(diagonal + l2))  # what is looked up for one lies near what is looked up for the next
     place = np.empty(n, np.int64)
     place[order] = np.arange(n)
+    chosen = chosen.placed(order, place)
     gram = _moved(together, place, upper=False), _moved(together, place, upper=True)
-    chosen = _Chosen.of(after, place, diagonal + l2, sources)
     counts = np.diff(chosen.indptr)
     triangles = counts * (counts - 1) // 2
     spans = list(portions(triangles, _TRIANGLES))  # whose triangles keep to the memory for them
     room = np.empty(max((triangles[start:end].sum() for start, end in spans), default=0), np.float32)
     parts = [_weights(gram, diagonal[order], chosen.of_items(start, end), l2, room) for start, end in spans]
-    columns = np.repeat(np.arange(n), counts)
-    return sp.csr_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), (order[chosen.sources], columns)), shape=(n, n))
+    placed = sp.csc_matrix((np.concatenate([np.zeros(0, np.float32), *parts]), order[chosen.sources], chosen.indptr), shape=(n, n))
+    return sp.csr_matrix(placed[:, place])
 
 
 def _moved(together: sp.csr_matrix, place: NDArray[np.int64], *, upper: bool) -> sp.csr_matrix:
@@ -74,19 +76,34 @@ def _moved(together: sp.csr_matrix, place: NDArray[np.int64], *, upper: bool) ->
 
 @dataclass(frozen=True)
 class _Chosen:
-    """The sources of each item, by place and ascending, one item after the other: those of item j are from indptr[j] to indptr[j + 1]."""
+    """The sources of each item, one item after the other: those of item j are from indptr[j] to indptr[j + 1].
 
-    sources: NDArray[np.int64]
+    Once they are `placed`, items and sources are places, sources ascending.
+    """
+
+    sources: NDArray[np.int32]
     values: NDArray[np.float32]
     indptr: NDArray[np.int64]
 
     @classmethod
-    def of(cls, after: Columns, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> Self:
-        n = len(place)
-        parts = [_best_rows(after(start, min(start + _COLUMNS_AT_ONCE, n)), place, scale, most) for start in range(0, n, _COLUMNS_AT_ONCE)]
-        indptr = np.concatenate([[0], np.cumsum(np.concatenate([[0], *(np.diff(part.indptr) for part in parts)]))[1:]])
-        sources = np.concatenate([np.zeros(0, np.int64), *(part.indices for part in parts)])
-        return cls(sources, np.concatenate([np.zeros(0, np.float32), *(part.data for part in parts)]), indptr)
+    def of(cls, after: Columns, scale: NDArray[np.float64], most: int) -> Self:
+        n = len(scale)
+        parts = [_best_rows(after(start, min(start + _COLUMNS_AT_ONCE, n)), scale, most) for start in range(0, n, _COLUMNS_AT_ONCE)]
+        indptr = np.cumsum(np.concatenate([[0], *(np.minimum(counts, most) for _, _, counts in parts)]))
+        sources = np.concatenate([np.zeros(0, np.int32), *(sources for sources, _, _ in parts)])
+        return cls(sources, np.concatenate([np.zeros(0, np.float32), *(values for _, values, _ in parts)]), indptr)
+
+    def gains(self, scale: NDArray[np.float64]) -> sp.csr_matrix:
+        """(items, items) float32: what each source alone takes off the loss of an item."""
+        gains = (self.values**2 / scale[self.sources]).astype(np.float32)
+        return sp.csr_matrix((gains, self.sources, self.indptr), shape=(len(scale), len(scale)))
+
+    def placed(self, order: NDArray[np.int64], place: NDArray[np.int64]) -> Self:
+        """The same in this order, in which items have these places; their sources too."""
+        by_item = sp.csr_matrix((self.values, place[self.sources], self.indptr), shape=(len(place), len(place)))
+        rows = sp.csr_matrix(by_item[order])
+        rows.sort_indices()
+        return type(self)(np.asarray(rows.indices, np.int32), rows.data, rows.indptr.astype(np.int64))
 
     def of_items(self, start: int, end: int) -> Self:
         """Those of some items in a row."""
@@ -94,14 +111,13 @@ class _Chosen:
         return type(self)(self.sources[cells], self.values[cells], self.indptr[start : end + 1] - self.indptr[start])
 
 
-def _best_rows(columns: sp.csc_matrix, place: NDArray[np.int64], scale: NDArray[np.float64], most: int) -> sp.csr_matrix:
-    """(some items, places) float32: turned over, the cells with the largest gains of each column, sorted."""
+def _best_rows(
+    columns: sp.csc_matrix, scale: NDArray[np.float64], most: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+    """The cells with the largest gains of each column: their rows, their values; and how many cells each column has."""
     counts = np.diff(columns.indptr).astype(np.int64)
     kept = _best((columns.data**2 / scale[columns.indices]).astype(np.float32), counts, most)
-    ends = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
-    rows = sp.csr_matrix((columns.data[kept].astype(np.float32), place[columns.indices[kept]], ends), shape=(len(counts), len(place)))
-    rows.sort_indices()
-    return rows
+    return np.asarray(columns.indices[kept], np.int32), np.asarray(columns.data[kept], np.float32), counts
 
 
 def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
