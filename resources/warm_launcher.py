@@ -15,7 +15,7 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Lau
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData
 
-from resources.workers import LAUNCHED, Worker, mark, process_of, worker_of
+from resources.workers import LAUNCHED, PROCESS, Worker, mark, process_of, worker_of
 
 _ENDS_S = 30.0
 
@@ -72,12 +72,14 @@ class WarmRunLauncher(DefaultRunLauncher):
         ending.wait(_ENDS_S)
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the process of a run to stop; whether it was there."""
+        """Ask the process of a run to stop; whether it was there, which in the moment a run begins is not known yet."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
         if LAUNCHED not in run.tags:
             return super().terminate(run_id)
+        if PROCESS not in run.tags:
+            return False
         self._instance.report_run_canceling(run)
         if worker_of(self._instance, run) is not Worker.LIVES:
             return False

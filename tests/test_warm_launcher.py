@@ -15,7 +15,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 
 from resources.compute import gives_way
 from resources.warm_launcher import WarmRunLauncher
-from resources.workers import BACKFILL, HOST, process_of
+from resources.workers import BACKFILL, HOST, LAUNCHED, process_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux alone")
@@ -119,6 +119,13 @@ def test_a_run_that_is_terminated_is_cancelled(place):
     until(lambda: place.run(run_id).is_finished, 30)
     assert place.run(run_id).status == dg.DagsterRunStatus.CANCELED
     assert not place.launcher.terminate(run_id)
+
+
+def test_a_run_whose_process_is_not_known_yet_is_left_as_it_is(place):
+    job = runpy.run_path(str(place.root / "code.py"))["slow"]
+    run_id = place.instance.create_run_for_job(job, tags={LAUNCHED: "warm"}).run_id
+    assert not place.launcher.terminate(run_id)
+    assert place.run(run_id).status == dg.DagsterRunStatus.NOT_STARTED
 
 
 def test_of_a_run_that_was_killed_it_is_known_and_of_another_machines_nothing(place):
