@@ -119,7 +119,7 @@ def _least(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     n = scores.shape[1]
     if n <= K:
         return np.full((len(scores), 1), -np.inf, np.float32)
-    return np.partition(scores, n - K, axis=1)[:, n - K, None]
+    return -np.partition(-scores, K - 1, axis=1)[:, K - 1, None]  # from the top: numpy takes 15 times as long from below where most are 0
 
 
 def _places(
