@@ -149,12 +149,12 @@ def pooled(halves: list[dict[str, Point]]) -> dict[str, Point]:
     return {name: Point(*np.mean([list(asdict(half[name]).values()) for half in halves], axis=0).tolist()) for name in halves[0]}
 
 
-def reached(points: dict[str, Point], line: str, share: float) -> float:
-    """Times plain where a line falls to this share of the best NDCG, between two of its settings; NaN where it never does."""
-    best, along = max(one.ndcg for one in points.values()), curves(points)[line]
-    shares, times = [one.ndcg / best for one in along], [one.distance / points["plain"].distance for one in along]
-    falls = [at for at in range(len(along) - 1) if shares[at] >= share > shares[at + 1]]
-    found = [float(np.interp(share, shares[at : at + 2][::-1], times[at : at + 2][::-1])) for at in falls]
+def reached(points: dict[str, Point], line: str, ndcg: float) -> float:
+    """Times plain where a line falls to this NDCG, between two of its settings; NaN where it never does."""
+    along = curves(points)[line]
+    ndcgs, times = [one.ndcg for one in along], [one.distance / points["plain"].distance for one in along]
+    falls = [at for at in range(len(along) - 1) if ndcgs[at] >= ndcg > ndcgs[at + 1]]
+    found = [float(np.interp(ndcg, ndcgs[at : at + 2][::-1], times[at : at + 2][::-1])) for at in falls]
     return max(found, default=float("nan"))
 
 
@@ -181,12 +181,11 @@ def summed(halves: list[dict[str, Point]]) -> dict[str, dict[str, object]]:
         values = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name != "setting"}
         wide = {f"{name}_pm": float(1.96 * value.std(ddof=1) / np.sqrt(len(value))) for name, value in values.items()}
         mean = pooled(halves)
-        as_plain = mean["plain"].ndcg / max(one.ndcg for one in mean.values())
-        as_own = max(one.ndcg for one in curves(mean)[line]) / max(one.ndcg for one in mean.values())
-        at = {"at_95_of_the_mean": 0.95, "at_95_of_its_best": 0.95 * as_own, "at_95_of_plain": 0.95 * as_plain}
+        best, own = max(one.ndcg for one in mean.values()), max(one.ndcg for one in curves(mean)[line])
+        at = {"at_95_of_the_mean": best, "at_95_of_its_best": own, "at_95_of_plain": mean["plain"].ndcg}
         knobs = sorted({str(row["setting"]).rpartition(" ")[2] for row in rows})
         found[line] = {"knobs": knobs, **{name: float(value.mean()) for name, value in values.items()}, **wide,
-                       **{name: reached(mean, line, share) for name, share in at.items()}}  # fmt: skip
+                       **{name: reached(mean, line, 0.95 * of) for name, of in at.items()}}  # fmt: skip
     return found
 
 

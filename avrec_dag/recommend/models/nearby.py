@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 _STRONG = 0.5
-"""Links that are at least so strong as the strongest of one of their ends decide; the others lead everywhere."""
+"""Links at least so many times as strong as the strongest from the same row decide; the others lead everywhere."""
 
 
 def order(links: sp.csr_matrix) -> NDArray[np.int64]:
@@ -28,20 +28,21 @@ def order(links: sp.csr_matrix) -> NDArray[np.int64]:
     part = np.arange(links.shape[0])
     parts = [part]
     while graph.nnz:
-        joined = _joined(graph)
+        rows = _rows(graph)
+        joined = _joined(graph, rows)
         part = joined[part]
         parts.append(part)
-        source, target = joined[_rows(graph)], joined[graph.indices]
+        source, target = joined[rows], joined[graph.indices]
         apart = source != target
         graph = _summed(source[apart], target[apart], graph.data[apart], int(joined.max()) + 1)
     return np.asarray(np.lexsort(parts), np.int64)
 
 
-def _joined(graph: sp.csr_matrix) -> NDArray[np.int32]:
-    """(n,) which part each belongs to when it has joined the strongest of its neighbours."""
+def _joined(graph: sp.csr_matrix, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(n,) which part each belongs to when it has joined the strongest of its neighbours; `rows` are those of the cells."""
     from scipy.sparse.csgraph import connected_components
 
-    n, rows = graph.shape[0], _rows(graph)
+    n = graph.shape[0]
     at = np.flatnonzero(graph.data == _strongest(graph)[rows])
     neighbour = np.arange(n)
     neighbour[rows[at]] = graph.indices[at]

@@ -42,8 +42,9 @@ def solve(together: sp.csr_matrix, after: Columns, *, l2: float, sources: int) -
     """
     n = together.shape[0]
     diagonal = together.diagonal()
-    chosen = _Chosen.of(after, diagonal + l2, sources)
-    order = nearby.order(chosen.gains(diagonal + l2))  # what is looked up for one lies near what is looked up for the next
+    scale = diagonal + l2
+    chosen = _Chosen.of(after, scale, sources)
+    order = nearby.order(chosen.gains(scale))  # what is looked up for one lies near what is looked up for the next
     place = np.empty(n, np.int64)
     place[order] = np.arange(n)
     chosen = chosen.placed(order, place)
@@ -89,14 +90,13 @@ class _Chosen:
     def of(cls, after: Columns, scale: NDArray[np.float64], most: int) -> Self:
         n = len(scale)
         parts = [_best_rows(after(start, min(start + _COLUMNS_AT_ONCE, n)), scale, most) for start in range(0, n, _COLUMNS_AT_ONCE)]
-        indptr = np.cumsum(np.concatenate([[0], *(np.minimum(counts, most) for _, _, counts in parts)]))
+        indptr = np.cumsum(np.concatenate([[0], *(counts for _, _, counts in parts)]))
         sources = np.concatenate([np.zeros(0, np.int32), *(sources for sources, _, _ in parts)])
         return cls(sources, np.concatenate([np.zeros(0, np.float32), *(values for _, values, _ in parts)]), indptr)
 
     def gains(self, scale: NDArray[np.float64]) -> sp.csr_matrix:
-        """(items, items) float32: what each source alone takes off the loss of an item."""
-        gains = (self.values**2 / scale[self.sources]).astype(np.float32)
-        return sp.csr_matrix((gains, self.sources, self.indptr), shape=(len(scale), len(scale)))
+        """(items, items) float32: from each item to its sources."""
+        return sp.csr_matrix((_gains(self.values, self.sources, scale), self.sources, self.indptr), shape=(len(scale), len(scale)))
 
     def placed(self, order: NDArray[np.int64], place: NDArray[np.int64]) -> Self:
         """The same in this order, in which items have these places; their sources too."""
@@ -114,10 +114,15 @@ class _Chosen:
 def _best_rows(
     columns: sp.csc_matrix, scale: NDArray[np.float64], most: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
-    """The cells with the largest gains of each column: their rows, their values; and how many cells each column has."""
+    """The cells with the largest gains of each column: their rows, their values; and how many they are of each column."""
     counts = np.diff(columns.indptr).astype(np.int64)
-    kept = _best((columns.data**2 / scale[columns.indices]).astype(np.float32), counts, most)
-    return np.asarray(columns.indices[kept], np.int32), np.asarray(columns.data[kept], np.float32), counts
+    kept = _best(_gains(columns.data, columns.indices, scale), counts, most)
+    return np.asarray(columns.indices[kept], np.int32), np.asarray(columns.data[kept], np.float32), np.minimum(counts, most)
+
+
+def _gains(values: NDArray[np.floating], sources: NDArray[np.integer], scale: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What each source alone takes off the loss of the item that a value of C leads to."""
+    return (values**2 / scale[sources]).astype(np.float32)
 
 
 def _best(gain: NDArray[np.float32], counts: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
