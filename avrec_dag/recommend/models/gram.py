@@ -132,9 +132,8 @@ class _Rows:
         return matrix
 
 
-_EVENT = np.dtype({"names": ["item", "weight", "newer"], "formats": [np.int32, np.float32, np.int32], "itemsize": 16})
-"""What pairs need of an event, side by side: with millions of people it lies outside the cache, and is fetched once instead of three
-times. numpy takes 16 bytes in one go, not 12."""
+_EVENT = np.dtype([("item", np.int32), ("weight", np.float32)])
+"""What pairs need of an event side by side, 8 bytes that numpy takes in one go: with millions of people an event lies outside the cache."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +143,14 @@ class _Later:
     The real part is what a pair adds to G, the imaginary part what it adds to C: one sum over pairs is two.
 
     Attributes:
-        events: (events,) `_EVENT`, histories without what is not liked; `newer`: how many of the same person are newer.
+        events: (events,) int64, each an `_EVENT`; histories without what is not liked.
+        newer: (events,) how many of the same person are newer, at most `window`.
         n_items: How many there are.
         decay, window: See `Pairs.of`; the window reaches no further than the longest history.
     """
 
-    events: NDArray[np.void]
+    events: NDArray[np.int64]
+    newer: NDArray[np.integer]
     n_items: int
     decay: float
     window: int
@@ -157,13 +158,14 @@ class _Later:
     @classmethod
     def of(cls, liked: Interactions, decay: float, window: int) -> Self:
         events, newer = np.empty(len(liked), _EVENT), places(liked)
-        events["item"], events["weight"], events["newer"] = liked.columns, liked.weights, newer
-        return cls(events, len(liked.items), decay, min(window, int(newer.max(initial=0)) + 1))
+        events["item"], events["weight"] = liked.columns, liked.weights
+        reach = min(window, int(newer.max(initial=0)) + 1)
+        return cls(events.view(np.int64), np.minimum(newer, reach).astype(np.min_scalar_type(reach)), len(liked.items), decay, reach)
 
     @property
     def most(self) -> int:
         """So many pairs there are."""
-        return int(np.minimum(self.events["newer"], self.window).sum(dtype=np.int64)) + len(self.events)
+        return int(self.newer.sum(dtype=np.int64)) + len(self.events)
 
     def summed(self, events: NDArray[np.int64], first: NDArray[np.int64]) -> sp.csr_matrix:
         """(some items, items) complex128, canonical: from the items of these events, those of the i-th from first[i] on, to those later."""
@@ -185,11 +187,11 @@ class _Later:
         """(events, window + 1) the item of each event and of those after it, and what each pair adds; 0 where a history has ended."""
         columns = np.empty((len(events), self.window + 1), np.int32)
         values = np.zeros(columns.shape, np.complex128)
-        own = self.events.take(events)
+        own, newer = self._at(events), self.newer.take(events)
         foretold = np.zeros(len(events))  # sum of decay^2(k-1) w_(b+k) over the examples in which both events of a pair lie
         for gap in range(self.window, -1, -1):
-            there = own["newer"] >= gap
-            later = self.events.take(events + gap * there)
+            there = newer >= gap
+            later = self._at(events + gap * there)
             weight = later["weight"] * there
             columns[:, gap] = later["item"]
             both = self.decay**gap * own["weight"].astype(np.float64) * weight
@@ -198,6 +200,10 @@ class _Later:
             values.imag[:, gap] = both / self.decay if gap else 0.0
             foretold = weight + self.decay**2 * foretold
         return columns, values
+
+    def _at(self, events: NDArray[np.int64]) -> NDArray[np.void]:
+        """(events,) `_EVENT`."""
+        return self.events.take(events).view(_EVENT)
 
 
 def cleared(matrix: sp.csr_matrix) -> sp.csr_matrix:

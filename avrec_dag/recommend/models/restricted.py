@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from avrec_dag.recommend.models import nearby
-from avrec_dag.recommend.models.gram import grouped, portions
+from avrec_dag.recommend.models.gram import portions
 
 _BLOCK = 1 << 22
 """Cells of G that lie open at once, 16 MB: what is looked up of them stays within the processor's cache, however many items there are."""
@@ -147,35 +147,26 @@ def _triangles(
     """
     n, counts = gram[0].shape[0], np.diff(chosen.indptr)
     starts = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)])
-    item = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    by_row, of_row = grouped(chosen.sources, n)
-    found = room[: starts[-1]]
-    block = np.zeros(max(_BLOCK, n), np.float32)
-    for start, end in _rows_at_once(_wanted(chosen, item, n)):
-        entries = by_row[of_row[start] : of_row[end]].astype(np.int64)
-        opened = [_opened(part, start, end) for part in gram]
-        for where, values in opened:
-            block[where] += values
-        first = chosen.indptr[item[entries]]
-        lengths = entries - first  # as many sources of the same item come before
+    at = np.arange(len(chosen.sources), dtype=sp.get_index_dtype(maxval=len(chosen.sources)))
+    by_row = sp.csr_matrix((at, chosen.sources, chosen.indptr), shape=(len(counts), n)).tocsc()
+    item, of_row, first = by_row.indices, by_row.indptr, chosen.indptr[by_row.indices]
+    before = by_row.data - first  # as many sources of the same item
+    wanted = np.concatenate([[0], np.cumsum(before)])
+    found, block = room[: starts[-1]], np.zeros(max(_BLOCK, n), np.float32)
+    for start, end in _rows_at_once(wanted[of_row], n):
+        (where, values), (also, added) = (_opened(part, start, end) for part in gram)
+        block[where] = values
+        block[also] += added
+        entries = slice(of_row[start], of_row[end])
+        lengths, begin = before[entries], wanted[entries] - wanted[entries.start]
+        step = np.arange(wanted[entries.stop] - wanted[entries.start])
+        cells = np.repeat(np.repeat(np.arange(end - start) * n, np.diff(of_row[start : end + 1])), lengths)
+        cells += chosen.sources[np.repeat(first[entries] - begin, lengths) + step]
         target = starts[item[entries]] + lengths * (lengths - 1) // 2
-        before, step = np.cumsum(lengths) - lengths, np.arange(lengths.sum())
-        columns = chosen.sources[np.repeat(first - before, lengths) + step]
-        rows = np.repeat((chosen.sources[entries] - start) * n, lengths)
-        found[np.repeat(target - before, lengths) + step] = block[rows + columns]
-        for where, _ in opened:
-            block[where] = 0.0
+        found[np.repeat(target - begin, lengths) + step] = block[cells]
+        block[where] = 0.0
+        block[also] = 0.0
     return found, starts
-
-
-def _wanted(chosen: _Chosen, item: NDArray[np.int32], n: int) -> NDArray[np.int64]:
-    """(n + 1,) how many cells are wanted before each row."""
-    wanted = np.zeros(n)
-    for start in range(0, len(item), _SOURCES_AT_ONCE):
-        cells = slice(start, start + _SOURCES_AT_ONCE)
-        before = np.arange(start, start + len(item[cells])) - chosen.indptr[item[cells]]
-        wanted += np.bincount(chosen.sources[cells], before, n)
-    return np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
 
 
 def _opened(gram: sp.csr_matrix, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -186,10 +177,9 @@ def _opened(gram: sp.csr_matrix, start: int, end: int) -> tuple[NDArray[np.int64
     return where, gram.data[cells]
 
 
-def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """From which row to which, of those that anything is wanted of; `wanted` is the running number of cells before each row."""
-    n, start = len(wanted) - 1, 0
-    at_once = max(1, _BLOCK // max(n, 1))
+def _rows_at_once(wanted: NDArray[np.int64], n: int) -> Iterator[tuple[int, int]]:
+    """From which of n rows to which, of those that anything is wanted of; `wanted` is the running number of cells before each row."""
+    start, at_once = 0, max(1, _BLOCK // max(n, 1))
     while start < n:
         enough = int(np.searchsorted(wanted, wanted[start] + _LOOKED_UP_AT_ONCE, side="right")) - 1
         end = min(n, start + at_once, max(start + 1, enough))

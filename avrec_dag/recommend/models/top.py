@@ -26,26 +26,25 @@ def best(met: sp.csr_matrix, weights: sp.csr_matrix, k: int) -> tuple[NDArray[np
     columns, scores = np.full((met.shape[0], k), -1, np.int32), np.zeros((met.shape[0], k), np.float32)
     if not met.nnz or not weights.nnz:
         return columns, scores
-    never = _never(weights)
+    closed = _closed(weights)
     for start in range(0, met.shape[0], _PEOPLE_AT_ONCE):
-        found = sp_matmul_topn(_twice(sp.csr_matrix(met[start : start + _PEOPLE_AT_ONCE])), never, k, threshold=0.0, sort=True)
+        found = sp_matmul_topn(sp.csr_matrix(met[start : start + _PEOPLE_AT_ONCE]), closed, k, threshold=0.0, sort=True)
         filled = np.arange(k) < np.diff(found.indptr)[:, None]
         cells, people = slice(found.indptr[-1]), slice(start, start + len(filled))
         columns[people][filled], scores[people][filled] = found.indices[cells], found.data[cells]
     return columns, scores
 
 
-def _never(weights: sp.csr_matrix) -> sp.csr_matrix:
-    """(2 items, items) the weights, and below them minus infinity from each item to itself: what is met is never among the best."""
+def _closed(weights: sp.csr_matrix) -> sp.csr_matrix:
+    """The weights, each row begun by minus infinity from the item to itself: what is met adds that, or 0 times it, which is no number.
+
+    Neither is above 0, so that what is met is never among the best.
+    """
     n = weights.shape[0]
-    below = np.arange(1, n + 1, dtype=weights.indptr.dtype) + weights.indptr[-1]
-    itself, values = np.arange(n, dtype=weights.indices.dtype), np.full(n, -np.inf, np.float32)
-    data, indices = np.concatenate([weights.data, values]), np.concatenate([weights.indices, itself])
-    return sp.csr_matrix((data, indices, np.concatenate([weights.indptr, below])), shape=(2 * n, n))
-
-
-def _twice(met: sp.csr_matrix) -> sp.csr_matrix:
-    """(users, 2 items) each cell, and a 1 in its column of the second half."""
-    n = met.shape[1]
-    data, indices = np.stack([met.data, np.ones_like(met.data)], axis=1), np.stack([met.indices, met.indices + n], axis=1)
-    return sp.csr_matrix((data.ravel(), indices.ravel(), 2 * met.indptr), shape=(met.shape[0], 2 * n))
+    indptr = weights.indptr + np.arange(n + 1, dtype=weights.indptr.dtype)
+    data, indices = np.full(indptr[-1], -np.inf, np.float32), np.empty(indptr[-1], weights.indices.dtype)
+    indices[indptr[:-1]] = np.arange(n)
+    others = np.ones(indptr[-1], bool)
+    others[indptr[:-1]] = False
+    data[others], indices[others] = weights.data, weights.indices
+    return sp.csr_matrix((data, indices, indptr), shape=(n, n))
