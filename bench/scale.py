@@ -4,8 +4,12 @@ python bench/scale.py [--events 100000 1000000 10000000] [--rounds 3] [--returne
 
 Ten events a user, fifty an item: 10^7 events are 10^6 users and 2 x 10^5 items. What is compared is processor time per event, each size in
 a process of its own, after one run that is not counted, in which libraries load and memory is asked for. The sizes take turns, three rounds
-of them, and the fastest of each counts, as what else a machine does only adds to it. Wall time is printed beside it. The restricted solver
-does all sizes, so that one algorithm is compared with itself.
+of three runs, and the fastest of each counts, as what else a machine does only adds to it. Wall time is printed beside it. The restricted
+solver does all sizes, so that one algorithm is compared with itself.
+
+Growth is that of the time per event since the size before. Some of it is the machine's, whose caches hold the small sizes and not the large
+one: how much, a peer shows whose work is the same for each event at every size, in the same processes: scipy's product X'X of the histories,
+of which item-item models are made.
 
 What the first run asked for stays with the process: the C library would give large pieces back, and what a virtual machine clears and hands
 out anew is its host's speed. `--returned` leaves the C library as it is.
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import scipy.sparse as sp
 
 from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.linear import Linear, LinearSettings
@@ -31,6 +36,7 @@ from avrec_dag.recommend.models.linear import Linear, LinearSettings
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (100_000, 1_000_000, 10_000_000)
 PER_USER, PER_ITEM, K, SEED = 10, 50, 20, 0
+REPEATS = 3
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 """For glibc; elsewhere they are nothing."""
 _T = TypeVar("_T")
@@ -61,11 +67,11 @@ def made(n_events: int, seed: int = SEED) -> Interactions:
     return Interactions(*names, indptr, columns.astype(np.int32), ones, np.arange(len(columns), dtype=np.float64))
 
 
-def timed(what: Callable[[], _T], repeats: int) -> tuple[_T, float, float]:
-    """Result, processor seconds, wall seconds: the fastest of repeats, after one that is not counted."""
+def timed(what: Callable[[], _T]) -> tuple[_T, float, float]:
+    """Result, processor seconds, wall seconds: the fastest of three, after one that is not counted."""
     what()
     taken = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         wall, cpu = time.perf_counter(), time.process_time()
         result = what()
         taken.append((time.process_time() - cpu, time.perf_counter() - wall))
@@ -76,18 +82,20 @@ def measured(n_events: int) -> dict:
     data = made(n_events)
     before_mb = _peak_mb()
     model = Linear(LinearSettings(exact_items=0))
-    repeats = max(1, 3_000_000 // n_events)
-    _, fit_s, fit_wall_s = timed(lambda: model.fit(data, seed=SEED), repeats)
+    _, fit_s, fit_wall_s = timed(lambda: model.fit(data, seed=SEED))
 
     def lists() -> int:
         return int((model.top(data, K)[0] >= 0).all(axis=1).sum())
 
-    full, top_s, top_wall_s = timed(lists, repeats)
-    return {
+    full, top_s, top_wall_s = timed(lists)
+    row = {
         "events": len(data), "users": len(data.users), "items": len(data.items), "weights": model.weights.nnz,
         "full_lists": full / len(data.users), "fit_s": fit_s, "fit_wall_s": fit_wall_s, "top_s": top_s, "top_wall_s": top_wall_s,
         "us_per_event": 1e6 * (fit_s + top_s) / len(data), "peak_mb": _peak_mb(), "data_mb": before_mb,
     }  # fmt: skip
+    x = sp.csr_matrix((data.weights, data.columns, data.indptr), shape=(len(data.users), len(data.items)))
+    turned = sp.csr_matrix(x.transpose())
+    return {**row, "peer_us_per_event": 1e6 * timed(lambda: turned @ x)[1] / len(data)}
 
 
 def _peak_mb() -> float:
@@ -113,18 +121,21 @@ def main() -> None:
         return
     rounds = [[in_a_process(size, {} if told.returned else KEPT) for size in told.events] for _ in range(told.rounds)]
     rows = [min(of_size, key=lambda row: row["us_per_event"]) for of_size in zip(*rounds, strict=True)]
-    for row in rows:
-        row["growth"] = row["us_per_event"] / rows[0]["us_per_event"]
+    for i, row in enumerate(rows):
+        row["peer_us_per_event"] = min(one[i]["peer_us_per_event"] for one in rounds)
+        for whose in ("", "peer_"):
+            row[whose + "growth"] = row[whose + "us_per_event"] / rows[max(i - 1, 0)][whose + "us_per_event"]
     if told.json:
         made_with = {"seed": SEED, "cores": os.cpu_count(), "python": platform.python_version(), "returned": told.returned}
         print(json.dumps({**made_with, "sizes": rows}))
         return
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, seed {SEED}; processor seconds (wall)\n")
-    print("| events | users | items | fit s | top-20 of all s | µs per event | growth | peak MB |\n" + "|---" * 8 + "|")
+    print("| events | users | items | fit s | top-20 of all s | µs per event | growth | of X'X | peak MB |\n" + "|---" * 9 + "|")
     for row in rows:
         fit, top = (f"{row[part + '_s']:.1f} ({row[part + '_wall_s']:.1f})" for part in ("fit", "top"))
         sizes = " | ".join(f"{row[name]:,}" for name in ("events", "users", "items"))
-        print(f"| {sizes} | {fit} | {top} | {row['us_per_event']:.1f} | {row['growth']:.2f} | {row['peak_mb']:,.0f} |")
+        growth = f"{row['us_per_event']:.2f} | {row['growth']:.2f} | {row['peer_growth']:.2f}"
+        print(f"| {sizes} | {fit} | {top} | {growth} | {row['peak_mb']:,.0f} |")
 
 
 if __name__ == "__main__":
