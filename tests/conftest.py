@@ -1,11 +1,14 @@
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from avrec_dag.demo.s3_server import S3Server, serving
+from tests.browser import chromium, visiting
 from tests.made_postgres import MISSING, Postgres, programs
 from tests.made_postgres import serving as serving_postgres
+from tests.made_service import serving as serving_library
 from tests.small_library import Small, build
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and every process they start would inherit that.
@@ -32,6 +35,34 @@ def small(tmp_path_factory, worker_id) -> Small:
     """A small library, materialised once for all test processes; copy it before changing it."""
     base = tmp_path_factory.getbasetemp()
     return build(base if worker_id == "master" else base.parent)
+
+
+@pytest.fixture(scope="module")
+def served(small, tmp_path_factory) -> Small:
+    """A copy of the small library, which the tests of one file change."""
+    return small.copy(tmp_path_factory.mktemp("served") / "library")
+
+
+@pytest.fixture(scope="module")
+def address(served) -> Iterator[str]:
+    """Where the service answers from that copy."""
+    with serving_library(served) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def page(browser, address) -> Iterator[Any]:
+    """A tab of somebody new on the watch page; nothing may be complained about, and nothing asked for elsewhere."""
+    with visiting(browser, address) as (tab, complaints):
+        tab.wait_for_selector("#list li")
+        yield tab
+        assert complaints == []
 
 
 @pytest.fixture(scope="session")

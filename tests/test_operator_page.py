@@ -1,5 +1,4 @@
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,22 +7,10 @@ import pytest
 from avrec_dag.moderation.decisions import TABLE
 from avrec_dag.serving.access.keys import Keyring
 from tests.axe import axe, faults
-from tests.browser import CHROMIUM, chromium, visiting
-from tests.made_service import serving
-from tests.small_library import BROKEN, DAY, Small
+from tests.browser import CHROMIUM, visiting
+from tests.small_library import BROKEN, DAY
 
 PARTS = ("library", "classes", "quality", "duplicates", "moderation", "models", "freshness")
-
-
-@pytest.fixture(scope="module")
-def served(small, tmp_path_factory) -> Small:
-    return small.copy(tmp_path_factory.mktemp("operator") / "library")
-
-
-@pytest.fixture(scope="module")
-def address(served) -> Iterator[str]:
-    with serving(served) as there:
-        yield there
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +18,6 @@ def told(address) -> dict[str, Any]:
     """What every part answers."""
     with httpx.Client(base_url=address, timeout=60) as client:
         return {part: client.get(f"/v1/operator/{part}").raise_for_status().json() for part in PARTS}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as one:
-        yield one
 
 
 def whole(tab: Any) -> None:

@@ -14,14 +14,9 @@ from avrec_dag.serving import guard
 from avrec_dag.serving.app import create_app
 from avrec_dag.serving.problems import MEDIA_TYPE
 from tests.described import described
-from tests.small_library import DAY, ODD, SOUND, Small
+from tests.small_library import DAY, ODD, SOUND
 
 RINGS = f"dt={DAY}/rings-0.mp4"
-
-
-@pytest.fixture(scope="module")
-def served(small, tmp_path_factory) -> Small:
-    return small.copy(tmp_path_factory.mktemp("routes") / "library")
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,7 @@ from avrec_dag.serving.feedback import MOST_EVENTS
 from avrec_dag.serving.pages import FOLDER
 from avrec_dag.serving.streaming import wanted
 from tests.described import described
-from tests.made_service import serving
-from tests.small_library import DAY, ODD, SOUND, Small
-
-
-@pytest.fixture(scope="module")
-def served(small, tmp_path_factory) -> Small:
-    return small.copy(tmp_path_factory.mktemp("served") / "library")
-
-
-@pytest.fixture(scope="module")
-def address(served) -> Iterator[str]:
-    with serving(served) as there:
-        yield there
+from tests.small_library import DAY, ODD, SOUND
 
 
 @pytest.fixture(scope="module")
