@@ -8,8 +8,8 @@ of three runs, and the fastest of each counts, as what else a machine does only 
 solver does all sizes, so that one algorithm is compared with itself.
 
 Growth is that of the time per event since the size before. Some of it is the machine's, whose caches hold the small sizes and not the large
-one. How much, a peer shows in the same processes, whose work is the same for each event at every size: scipy's product X'X of the histories,
-of which item-item models are made.
+one. How much, a peer shows in the same processes whose work is the same for each event at every size: scipy's product X'X of histories, of
+which item-item models are made.
 
 What the first run asked for stays with the process: the C library would give large pieces back, and what a virtual machine clears and hands
 out anew is its host's speed. `--returned` leaves the C library as it is.
