@@ -20,7 +20,8 @@ from avrec_dag.recommend.models.base import Interactions
 from avrec_dag.recommend.models.histories import places
 
 _CELLS_AT_ONCE = 1 << 18
-"""So many are summed at a time: what is needed in between stays in the processor's cache, and is not asked of the system anew."""
+"""So many are summed at a time: few enough that what is needed in between stays in the processor's cache, and is not asked of the system
+anew; enough that clearing a row of all items, which scipy does for each sum, is little."""
 _NOTHING = 1e-11
 """What subtraction leaves of a cell that was added in another order."""
 
