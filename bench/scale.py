@@ -68,7 +68,7 @@ def made(n_events: int, seed: int = SEED) -> Interactions:
 
 
 def timed(what: Callable[[], _T]) -> tuple[_T, float, float]:
-    """Result, processor seconds, wall seconds: the fastest of three, after one that is not counted."""
+    """Result, processor seconds, wall seconds: the fastest of REPEATS, after one that is not counted."""
     what()
     taken = []
     for _ in range(REPEATS):

@@ -55,7 +55,7 @@ class Pairs:
         positive, n = data.weights > 0, len(data.items)
         liked = data if positive.all() else data.only(positive)
         pairs = _Later.of(liked, decay, window)
-        events, starts = grouped(liked.columns, n)
+        events, starts = _grouped(liked.columns, n)
         most = pairs.most
         together, after = _Rows.room(n, most), _Rows.room(n, most)
         for start, end in portions(np.diff(starts) * (pairs.window + 1), _CELLS_AT_ONCE):
@@ -80,7 +80,7 @@ class Pairs:
         return replace(self, together=grown[0], after=grown[1])
 
 
-def grouped(items: NDArray[np.integer], n: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+def _grouped(items: NDArray[np.integer], n: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
     """Where each of n items stands, ascending, one item after the other; and (n + 1,) where those of each start."""
     order = np.arange(len(items), dtype=sp.get_index_dtype(maxval=len(items)))
     turned = sp.csr_matrix((order, items, [0, len(items)]), shape=(1, n)).tocsc()  # counts, where a sort would compare

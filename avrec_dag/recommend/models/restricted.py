@@ -153,7 +153,7 @@ def _triangles(
     before = by_row.data - first  # as many sources of the same item
     wanted = np.concatenate([[0], np.cumsum(before)])
     found, block = room[: starts[-1]], np.zeros(max(_BLOCK, n), np.float32)
-    for start, end in _rows_at_once(wanted[of_row], n):
+    for start, end in _rows_at_once(wanted[of_row]):
         (where, values), (also, added) = (_opened(part, start, end) for part in gram)
         block[where] = values
         block[also] += added
@@ -177,9 +177,10 @@ def _opened(gram: sp.csr_matrix, start: int, end: int) -> tuple[NDArray[np.int64
     return where, gram.data[cells]
 
 
-def _rows_at_once(wanted: NDArray[np.int64], n: int) -> Iterator[tuple[int, int]]:
-    """From which of n rows to which, of those that anything is wanted of; `wanted` is the running number of cells before each row."""
-    start, at_once = 0, max(1, _BLOCK // max(n, 1))
+def _rows_at_once(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """From which row to which, of those that anything is wanted of; `wanted` is the running number of cells before each row."""
+    n, start = len(wanted) - 1, 0
+    at_once = max(1, _BLOCK // max(n, 1))
     while start < n:
         enough = int(np.searchsorted(wanted, wanted[start] + _LOOKED_UP_AT_ONCE, side="right")) - 1
         end = min(n, start + at_once, max(start + 1, enough))

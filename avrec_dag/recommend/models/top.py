@@ -40,11 +40,6 @@ def _closed(weights: sp.csr_matrix) -> sp.csr_matrix:
 
     Neither is above 0, so that what is met is never among the best.
     """
-    n = weights.shape[0]
-    indptr = weights.indptr + np.arange(n + 1, dtype=weights.indptr.dtype)
-    data, indices = np.full(indptr[-1], -np.inf, np.float32), np.empty(indptr[-1], weights.indices.dtype)
-    indices[indptr[:-1]] = np.arange(n)
-    others = np.ones(indptr[-1], bool)
-    others[indptr[:-1]] = False
-    data[others], indices[others] = weights.data, weights.indices
-    return sp.csr_matrix((data, indices, indptr), shape=(n, n))
+    n, first = weights.shape[0], weights.indptr[:-1]
+    data, indices = np.insert(weights.data, first, -np.inf), np.insert(weights.indices, first, np.arange(n))
+    return sp.csr_matrix((data, indices, weights.indptr + np.arange(n + 1, dtype=weights.indptr.dtype)), shape=(n, n))
